@@ -1,0 +1,153 @@
+//! One webhook as it was received: the first of the two logs.
+
+use jiff::Timestamp;
+
+use super::digest::Digest;
+use super::ids::{ApplicationId, ConversationId};
+
+/// Which of Vonage's webhooks a request was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A call asks for its NCCO.
+    Answer,
+    /// Something happened in a call.
+    Event,
+}
+
+impl Endpoint {
+    /// Its name in paths, answers and the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Event => "event",
+        }
+    }
+
+    /// The endpoint of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Answer, Self::Event].into_iter().find(|endpoint| endpoint.as_str() == name)
+    }
+}
+
+/// How a webhook carried its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// In the query string.
+    Get,
+    /// In a JSON body.
+    Post,
+}
+
+impl Method {
+    /// The HTTP method's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+
+    /// The method of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Get, Self::Post].into_iter().find(|method| method.as_str() == name)
+    }
+}
+
+/// What is known of who sent a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It was signed with the account's signature secret.
+    Signed,
+    /// Signatures are not checked here: anybody could have sent it.
+    Unverified,
+}
+
+impl Origin {
+    /// Its name in answers and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Unverified => "unverified",
+        }
+    }
+
+    /// The origin of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Signed, Self::Unverified].into_iter().find(|origin| origin.as_str() == name)
+    }
+}
+
+/// A request exactly as it came, before anybody asked what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which webhook.
+    pub endpoint: Endpoint,
+    /// How it carried its data.
+    pub method: Method,
+    /// The query string without its `?`, if there was one. A `GET` webhook is all in here.
+    pub query: Option<String>,
+    /// The media type it claimed.
+    pub content_type: Option<String>,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+}
+
+impl Delivery {
+    /// What makes two deliveries one event. Vonage repeats a request with the same body and a new
+    /// signature, so headers do not count.
+    #[must_use]
+    pub fn digest(&self, application: Option<&ApplicationId>) -> Digest {
+        Digest::of_parts(&[
+            self.endpoint.as_str().as_bytes(),
+            self.method.as_str().as_bytes(),
+            application.map_or("", ApplicationId::as_str).as_bytes(),
+            self.query.as_deref().unwrap_or("").as_bytes(),
+            &self.body,
+        ])
+    }
+}
+
+/// A delivery that is about to be appended to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewArrival {
+    /// The request.
+    pub delivery: Delivery,
+    /// The application it is for, as far as one can tell.
+    pub application_id: Option<ApplicationId>,
+    /// Who sent it, as far as one can tell.
+    pub origin: Origin,
+    /// What it seems to be about: a status (`answered`), or a kind of its own (`record`, `input`, `unknown` …).
+    pub kind: String,
+    /// The conversation it speaks of.
+    pub conversation_id: Option<ConversationId>,
+    /// The conversation that a `transfer` moved a leg to.
+    pub transferred_to: Option<ConversationId>,
+    /// When its last byte was read here.
+    pub received_at: Timestamp,
+}
+
+impl NewArrival {
+    /// Every conversation that deserves a look because of this.
+    pub fn conversations(&self) -> impl Iterator<Item = &ConversationId> {
+        self.conversation_id.iter().chain(&self.transferred_to)
+    }
+}
+
+/// An event in the log, with how often it was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its number in the log: later is larger.
+    pub number: i64,
+    /// The event, as it was first delivered.
+    pub event: NewArrival,
+    /// How many times it came.
+    pub deliveries: u32,
+    /// When it came last.
+    pub last_received_at: Timestamp,
+}

@@ -1,0 +1,122 @@
+//! A look at a conversation that is owed, and when to try again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::digest::Digest;
+use super::ids::{ApplicationId, ConversationId};
+use super::snapshot::Sighting;
+
+/// The pause after the first failure.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_millis(100);
+
+/// The longest pause between two tries: long enough to spare an API that is down, short enough to catch a
+/// call of ordinary length after it recovers.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long to wait after `failures` failures in a row: 100 ms doubled each time up to 30 s, of which
+/// `jitter` (0 to 1) takes away up to half, so that many conversations do not come back at one moment.
+#[must_use]
+pub fn backoff(failures: u32, jitter: f64) -> SignedDuration {
+    let doubled = FIRST_PAUSE.saturating_mul(1_i32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(1));
+    let whole = doubled.min(LONGEST_PAUSE);
+    let share = 1.0 - 0.5 * jitter.clamp(0.0, 1.0);
+    SignedDuration::from_secs_f64(whole.as_secs_f64() * share)
+}
+
+/// What is known of a conversation before a look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The number of the newest snapshot.
+    pub snapshot: u32,
+    /// Vonage's event count at that snapshot.
+    pub sequence_number: Option<i64>,
+    /// The digest of that snapshot's conversation document.
+    pub conversation: Digest,
+}
+
+/// Why looking at a conversation stopped without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Vonage does not know the conversation, and it was never seen here.
+    NotYet,
+    /// Vonage refused the token, or there is none: 401, 403, or no application is configured.
+    Refused,
+    /// Vonage could not be reached or did not answer usefully.
+    Unreachable,
+}
+
+impl Trouble {
+    /// Its name in the store.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotYet => "not yet",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// The trouble of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::NotYet, Self::Refused, Self::Unreachable].into_iter().find(|trouble| trouble.as_str() == name)
+    }
+}
+
+/// The fetch state of one conversation: what is owed, and how the tries went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchState {
+    /// Which application's token opens it.
+    pub application_id: Option<ApplicationId>,
+    /// When the next look is due; `None` when nothing is owed.
+    pub due_at: Option<Timestamp>,
+    /// Failures since the last answer.
+    pub failures: u32,
+    /// When the present run of failures began.
+    pub failing_since: Option<Timestamp>,
+    /// What the last failure was.
+    pub trouble: Option<Trouble>,
+    /// When Vonage answered that it does not know the conversation any more.
+    pub gone_at: Option<Timestamp>,
+    /// When trying was given up.
+    pub gave_up_at: Option<Timestamp>,
+}
+
+/// A look that has been taken out to be done. Nobody else gets it until the lease runs out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Whom to look at.
+    pub conversation_id: ConversationId,
+    /// The state when it was taken out.
+    pub state: FetchState,
+    /// How many arrivals had asked for this look. More of them at the end mean: look again.
+    pub asked: i64,
+    /// What is known already.
+    pub known: Option<Known>,
+}
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The conversation as it is now.
+    Seen(Sighting),
+    /// Nothing new since the newest snapshot, at this instant.
+    Unchanged(Timestamp),
+    /// Nothing to keep.
+    Nothing,
+}
+
+/// How a lease ends: what to keep and what is owed next, written together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The lease that ends.
+    pub conversation_id: ConversationId,
+    /// [`Lease::asked`] of that lease.
+    pub asked: i64,
+    /// What to keep.
+    pub finding: Finding,
+    /// The state from now on.
+    pub state: FetchState,
+    /// When the lease ended. The next look is due then if arrivals asked for one meanwhile.
+    pub settled_at: Timestamp,
+}

@@ -1,0 +1,11 @@
+//! What exists: pure types and rules, without I/O and without anybody's foreign shapes.
+
+pub mod arrival;
+pub mod clock;
+pub mod conversation;
+pub mod digest;
+pub mod fetch;
+pub mod history;
+pub mod ids;
+pub mod instant;
+pub mod snapshot;

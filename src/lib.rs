@@ -1,0 +1,50 @@
+//! conversationd remembers Vonage conversations.
+//!
+//! A call's Conversation exists at Vonage only while the call runs. The daemon hears of each call through the
+//! application's webhooks, fetches the Conversation at once and again as it changes, and keeps every version.
+//!
+//! # The map
+//!
+//! Two logs are all that is true: [webhooks as received](domain::arrival) and [versions of a
+//! conversation](domain::snapshot). Everything else is [interpreted](flow::interpret) from them and may be
+//! thrown away. Modules, in the order data flows through them:
+//!
+//! | layer | module | |
+//! |---|---|---|
+//! | 0 | [`domain`] | what exists; pure |
+//! | 1 | [`vonage`] | everything that knows Vonage's shapes or address |
+//! | 1 | [`store`] | everything that knows SQL |
+//! | 1 | [`lifecycle`] | soft and hard stop, tasks, systemd |
+//! | 1 | [`simulator`] | a Vonage on loopback, for the demo and the tests; it knows `domain` only, so that a misreading of Vonage cannot agree with itself |
+//! | 2 | [`flow`] | the steps: receive, fetch, interpret |
+//! | 3 | [`http`] | everything that knows status codes |
+//! | 4 | [`config`], [`telemetry`], [`daemon`] | settings, logs, and the wiring |
+//! | 5 | [`cli`], `main` | commands |
+//!
+//! A module imports from layers below its own only; `tests/it/layers.rs` holds them to it. Each part has a
+//! `Settings` or `Parts` of its own that [`daemon`] fills, and an error enum of its own; nothing is
+//! re-exported here, so a type has one path.
+//!
+//! # A webhook arrives
+//!
+//! [`http::webhooks`] reads it, with bounds on size and time. [`flow::receive`] asks
+//! [`vonage::signature`] whether to believe it and [`vonage::webhook`] which conversation it speaks of, and
+//! hands it to [`store::Store::append`]. The store's [writer](store::Writer) takes everything that has queued
+//! up, inserts arrivals and owed looks in one transaction, commits once, and answers all. Only then does the
+//! reply go out, and a [wake-up](flow::Wake) without data. A redelivery meets the unique digest of the first
+//! and is counted there.
+//!
+//! # A fetch fails
+//!
+//! [`flow::fetch`] leases what is due and asks [`vonage::client`] for a look. The client tells *how* it
+//! failed: not known yet, token refused, unreachable. A pure function decides from that, and from whether the
+//! call is over, when to try again; the store writes finding and decision in one transaction. After a crash
+//! the row is simply still due.
+//!
+//! # A reader asks
+//!
+//! [`http::query`] reads derived rows through the store's read-only connections, which never wait for the
+//! writer. The rows were made by [`flow::derive`], which interprets each conversation whose revision has
+//! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
+
+pub mod domain;
