@@ -1,0 +1,64 @@
+//! Lenient reading of JSON: what is not as expected is absent, never an error.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
+use serde_json::{Map, Value};
+
+/// A JSON object.
+pub(super) type Object = Map<String, Value>;
+
+/// The text under `key`; numbers and booleans count as their text, empty text as nothing.
+pub(super) fn text(object: &Object, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The text under the first of `keys` that has one.
+pub(super) fn first_text(object: &Object, keys: &[&str]) -> Option<String> {
+    keys.iter().find_map(|key| text(object, key))
+}
+
+/// The object under `key`.
+pub(super) fn object<'a>(object: &'a Object, key: &str) -> Option<&'a Object> {
+    object.get(key)?.as_object()
+}
+
+/// The elements of the array under `key`.
+pub(super) fn array<'a>(object: &'a Object, key: &str) -> Option<&'a Vec<Value>> {
+    object.get(key)?.as_array()
+}
+
+/// The whole number under `key`, written as a number or as text; a fraction is rounded.
+pub(super) fn integer(object: &Object, key: &str) -> Option<i64> {
+    let text = text(object, key)?;
+    let text = text.trim();
+    text.parse().ok().or_else(|| rounded(text.parse().ok()?))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked before the cast")]
+fn rounded(number: f64) -> Option<i64> {
+    // 2^53: beyond it a float does not hold every whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.abs() < EXACT).then(|| number.round() as i64)
+}
+
+/// The instant under `key`.
+pub(super) fn instant(object: &Object, key: &str) -> Option<Timestamp> {
+    parse_instant(object.get(key)?.as_str()?)
+}
+
+/// An instant in any of Vonage's spellings: RFC 3339 with or without a fraction, with `Z`, `+0000` or no
+/// offset (then UTC), with `T` or a space.
+pub(super) fn parse_instant(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let instant = text.parse::<Timestamp>().ok().or_else(|| {
+        let local = text.parse::<civil::DateTime>().ok()?;
+        Some(local.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    })?;
+    Timestamp::from_microsecond(instant.as_microsecond()).ok()
+}

@@ -1,0 +1,10 @@
+//! Everything that knows Vonage's shapes or address.
+
+pub mod client;
+pub mod document;
+pub mod json;
+pub mod pace;
+pub mod secrets;
+pub mod signature;
+pub mod token;
+pub mod webhook;

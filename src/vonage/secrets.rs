@@ -1,0 +1,166 @@
+//! Replaces secrets in a document before it is stored. Every other byte stays as Vonage sent it.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What stands where a secret stood.
+const REDACTED: &str = "[redacted]";
+
+/// Parts of key names that mark a secret, compared without case and without `-` and `_`. SIP endpoints hold
+/// a password; headers of SIP and WebSocket endpoints carry whatever an application authenticates with.
+const SECRET_KEYS: [&str; 12] = [
+    "password", "passwd", "secret", "token", "authorization", "apikey", "credential", "privatekey", "cookie",
+    "jwt", "passphrase", "accesskey",
+];
+
+/// The document with its secrets replaced: values of secret keys, the user name beside a password, the
+/// password in an address, and the query values of WebSocket addresses. Bytes that are no JSON come back as
+/// they are.
+#[must_use]
+pub fn without_secrets(body: Vec<u8>) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(&body) else { return body };
+    let Ok(root) = serde_json::from_str::<&RawValue>(text) else { return body };
+    let mut search = Search { text, replacements: Vec::new() };
+    search.value(root);
+    if search.replacements.is_empty() {
+        return body;
+    }
+    spliced(text, search.replacements).into_bytes()
+}
+
+struct Search<'a> {
+    text: &'a str,
+    replacements: Vec<(Range<usize>, String)>,
+}
+
+impl<'a> Search<'a> {
+    fn value(&mut self, value: &'a RawValue) {
+        match value.get().as_bytes().first() {
+            Some(b'{') => self.object(value),
+            Some(b'[') => {
+                let elements = serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default();
+                elements.into_iter().for_each(|element| self.value(element));
+            }
+            Some(b'"') => self.address(value),
+            _ => {}
+        }
+    }
+
+    fn object(&mut self, object: &'a RawValue) {
+        let Ok(Entries(entries)) = serde_json::from_str::<Entries<'_>>(object.get()) else { return };
+        let has_password = entries.iter().any(|(key, _)| plain(key).contains("password"));
+        for (key, value) in entries {
+            let key = plain(&key);
+            let secret = SECRET_KEYS.iter().any(|secret| key.contains(secret)) || key == "auth";
+            if secret || (has_password && key == "username") {
+                self.replace_scalars(value);
+            } else {
+                self.value(value);
+            }
+        }
+    }
+
+    /// Replaces the value, or everything in it. `null`, `true` and `false` hold no secret.
+    fn replace_scalars(&mut self, value: &'a RawValue) {
+        match value.get().as_bytes().first() {
+            Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9') => self.replace(value, REDACTED),
+            _ => {}
+        }
+    }
+
+    fn address(&mut self, value: &'a RawValue) {
+        let Ok(text) = serde_json::from_str::<String>(value.get()) else { return };
+        if let Some(clean) = address_without_secrets(&text) {
+            self.replace(value, &clean);
+        }
+    }
+
+    fn replace(&mut self, value: &'a RawValue, with: &str) {
+        let start = value.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        let quoted = serde_json::to_string(with).expect("a text is always JSON");
+        self.replacements.push((start..start + value.get().len(), quoted));
+    }
+}
+
+/// The address without its secrets; `None` when it has none, or is no address.
+fn address_without_secrets(text: &str) -> Option<String> {
+    if let Some(rest) = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:")) {
+        let (user, host) = rest.split_once('@')?;
+        let (name, _password) = user.split_once(':')?;
+        let scheme = &text[..text.len() - rest.len()];
+        return Some(format!("{scheme}{name}:{REDACTED}@{host}"));
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    let websocket = matches!(scheme, "ws" | "wss");
+    let (rest, fragment) = rest.find('#').map_or((rest, ""), |hash| rest.split_at(hash));
+    let (place, query) = rest.find('?').map_or((rest, ""), |mark| rest.split_at(mark));
+    let (authority, path) = place.find('/').map_or((place, ""), |slash| place.split_at(slash));
+    let authority = authority_without_password(authority);
+    let query = query_without_secrets(query, websocket);
+    let clean = format!("{scheme}://{authority}{path}{query}{fragment}");
+    (clean != text).then_some(clean)
+}
+
+fn authority_without_password(authority: &str) -> String {
+    let credentials = authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)));
+    credentials.map_or_else(|| authority.to_owned(), |(user, host)| format!("{user}:{REDACTED}@{host}"))
+}
+
+/// The query with its leading `?`. A WebSocket's is all secret: applications put tokens there under any name.
+fn query_without_secrets(query: &str, websocket: bool) -> String {
+    let hides = |key: &str| websocket || SECRET_KEYS.iter().any(|secret| plain(key).contains(secret));
+    let Some(pairs) = query.strip_prefix('?') else { return String::new() };
+    let pairs = pairs.split('&').map(|pair| match pair.split_once('=') {
+        Some((key, value)) if hides(key) && !value.is_empty() => format!("{key}={REDACTED}"),
+        None if websocket && !pair.is_empty() => REDACTED.to_owned(),
+        _ => pair.to_owned(),
+    });
+    format!("?{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+fn plain(key: &str) -> String {
+    key.chars().filter(|character| !matches!(character, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+fn spliced(text: &str, replacements: Vec<(Range<usize>, String)>) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (range, with) in replacements {
+        clean.push_str(&text[copied..range.start]);
+        clean.push_str(&with);
+        copied = range.end;
+    }
+    clean.push_str(&text[copied..]);
+    clean
+}
+
+/// The entries of an object in their order, with repeated keys, and with values that remember where they stand.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}

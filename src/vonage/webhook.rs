@@ -1,0 +1,173 @@
+//! What a webhook says, leniently. The kinds and their tells are those of Vonage's webhook reference
+//! (developer.vonage.com, Voice API) and of bodies that were seen in the wild.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::json::{self, Object};
+use crate::domain::arrival::{Delivery, Endpoint, Method};
+use crate::domain::ids::{ConversationId, LegId};
+
+/// A webhook's data as one JSON object, whichever way it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook(Object);
+
+/// Why a delivery has no data to read. Nothing of the delivery is in here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The body is not JSON.
+    #[error("the body is not JSON")]
+    NotJson,
+    /// The body is JSON, but no object.
+    #[error("the body is JSON, but not an object")]
+    NotAnObject,
+    /// A `GET` without parameters.
+    #[error("the query string has no parameters")]
+    NoParameters,
+    /// A parameter is not UTF-8 after percent-decoding.
+    #[error("the query string is not UTF-8 after percent-decoding")]
+    NotText,
+}
+
+impl Webhook {
+    /// Reads the data of a delivery.
+    ///
+    /// # Errors
+    /// When there is no JSON object in it.
+    pub fn read(delivery: &Delivery) -> Result<Self, Unreadable> {
+        match delivery.method {
+            Method::Post => match serde_json::from_slice(&delivery.body) {
+                Ok(Value::Object(object)) => Ok(Self(object)),
+                Ok(_) => Err(Unreadable::NotAnObject),
+                Err(_) => Err(Unreadable::NotJson),
+            },
+            Method::Get => read_query(delivery.query.as_deref().unwrap_or("")).map(Self),
+        }
+    }
+
+    /// The conversation it speaks of. For a `transfer`, the one that the leg left.
+    #[must_use]
+    pub fn conversation_id(&self) -> Option<ConversationId> {
+        let text = json::first_text(&self.0, &["conversation_uuid", "conversation_uuid_from", "conversation_id"]);
+        ConversationId::parse(text?).ok()
+    }
+
+    /// The conversation that a `transfer` moved the leg to.
+    #[must_use]
+    pub fn transferred_to(&self) -> Option<ConversationId> {
+        ConversationId::parse(json::text(&self.0, "conversation_uuid_to")?).ok()
+    }
+
+    /// The leg it speaks of. `human` and `machine` name it `call_uuid`.
+    #[must_use]
+    pub fn leg_id(&self) -> Option<LegId> {
+        LegId::parse(json::first_text(&self.0, &["uuid", "call_uuid"])?).ok()
+    }
+
+    /// What it is about: a leg's status (`answered`), or a kind of its own.
+    #[must_use]
+    pub fn kind(&self, endpoint: Endpoint) -> String {
+        if endpoint == Endpoint::Answer {
+            return "answer".to_owned();
+        }
+        self.kind_without_status()
+            .map(str::to_owned)
+            .or_else(|| json::text(&self.0, "status").map(|status| status.to_ascii_lowercase()))
+            .unwrap_or_else(|| "unknown".to_owned())
+    }
+
+    /// The kind of a webhook that is not a leg's status; the order of the questions matters.
+    fn kind_without_status(&self) -> Option<&'static str> {
+        let has = |key: &str| self.0.get(key).is_some_and(|value| !value.is_null());
+        let kind = json::text(&self.0, "type");
+        match kind.as_deref() {
+            _ if has("conversation_uuid_from") => Some("transfer"),
+            Some(kind) if kind.contains(':') => Some("rtc"),
+            _ if has("transcription_url") => Some("transcribed"),
+            _ if has("recording_url") => Some("record"),
+            _ if has("speech") || has("dtmf") => Some("input"),
+            _ if has("payload") => Some("notify"),
+            Some("transfer") => Some("transfer"),
+            Some("talk" | "stream") => Some("playback"),
+            _ => match json::text(&self.0, "status").as_deref() {
+                None if has("reason") => Some("error"),
+                Some("success" | "failure") => Some("pay"),
+                _ => None,
+            },
+        }
+    }
+
+    /// The status of the leg that it tells, if that is what it does.
+    #[must_use]
+    pub fn leg_status(&self, endpoint: Endpoint) -> Option<String> {
+        if endpoint == Endpoint::Answer || self.kind_without_status().is_some() {
+            return None;
+        }
+        self.leg_id()?;
+        json::text(&self.0, "status").map(|status| status.to_ascii_lowercase())
+    }
+
+    /// Vonage's time for what happened.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        json::instant(&self.0, "timestamp")
+    }
+
+    /// The calling side.
+    #[must_use]
+    pub fn from(&self) -> Option<String> {
+        json::first_text(&self.0, &["from", "from_user"])
+    }
+
+    /// The called side.
+    #[must_use]
+    pub fn to(&self) -> Option<String> {
+        json::text(&self.0, "to")
+    }
+
+    /// `inbound` or `outbound`; some real events have none.
+    #[must_use]
+    pub fn direction(&self) -> Option<String> {
+        json::text(&self.0, "direction")
+    }
+
+    /// What a status adds: the cause of a failure, or the part of a machine's greeting.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        json::first_text(&self.0, &["detail", "sub_state"])
+    }
+
+    /// Billed seconds.
+    #[must_use]
+    pub fn duration(&self) -> Option<i64> {
+        json::integer(&self.0, "duration")
+    }
+
+    /// The price as written.
+    #[must_use]
+    pub fn price(&self) -> Option<String> {
+        json::text(&self.0, "price")
+    }
+}
+
+/// The parameters of a `GET` webhook as an object. Nested objects come as JSON text in one parameter.
+fn read_query(query: &str) -> Result<Object, Unreadable> {
+    let mut object = Object::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded(value)?;
+        let nested = value.starts_with(['{', '[']).then(|| serde_json::from_str(&value).ok()).flatten();
+        object.entry(decoded(key)?).or_insert(nested.unwrap_or(Value::String(value)));
+    }
+    if object.is_empty() { Err(Unreadable::NoParameters) } else { Ok(object) }
+}
+
+/// A parameter's key or value without its percent signs and plusses. Unlike the usual form decoders it does
+/// not put replacement characters where the bytes are no text: what cannot be read is refused.
+fn decoded(text: &str) -> Result<String, Unreadable> {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| Unreadable::NotText)
+}
