@@ -48,4 +48,5 @@
 //! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
 
 pub mod domain;
+pub mod store;
 pub mod vonage;

@@ -1,0 +1,91 @@
+-- The two logs, and what is owed. Instants are microseconds since 1970, UTC.
+
+-- Webhooks as received. Append-only: a row changes only to count redeliveries.
+CREATE TABLE arrivals (
+    -- Never reused, even after retention has deleted the newest rows: readers resume from it.
+    number           INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- SHA-256 over endpoint, method, application, query and body: what makes two deliveries one event.
+    digest           BLOB    NOT NULL UNIQUE,
+    endpoint         TEXT    NOT NULL,
+    method           TEXT    NOT NULL,
+    -- All of a GET webhook is in its query string, kept undecoded.
+    query            TEXT,
+    content_type     TEXT,
+    body             BLOB    NOT NULL,
+    application_id   TEXT,
+    -- 'signed', or 'unverified' where signatures are switched off.
+    origin           TEXT    NOT NULL,
+    kind             TEXT    NOT NULL,
+    -- NULL where the webhook names none, as an object of an unknown kind may.
+    conversation_id  TEXT,
+    -- Only a transfer has it: the leg is told of in both conversations.
+    transferred_to   TEXT,
+    received_at      INTEGER NOT NULL,
+    deliveries       INTEGER NOT NULL DEFAULT 1,
+    last_received_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX arrivals_by_conversation ON arrivals (conversation_id, number) WHERE conversation_id IS NOT NULL;
+CREATE INDEX arrivals_by_transfer ON arrivals (transferred_to, number) WHERE transferred_to IS NOT NULL;
+
+-- One row for each conversation that was heard of: the look that is owed, and how the tries went.
+CREATE TABLE fetches (
+    conversation_id      TEXT    PRIMARY KEY,
+    application_id       TEXT,
+    -- NULL when nothing is owed.
+    due_at               INTEGER,
+    -- Set while somebody looks. In the store and not in memory, so that several daemons could share it.
+    leased_until         INTEGER,
+    -- Counts arrivals. A look that ends with another count than it began with is owed again.
+    asked                INTEGER NOT NULL DEFAULT 1,
+    failures             INTEGER NOT NULL DEFAULT 0,
+    failing_since        INTEGER,
+    trouble              TEXT,
+    gone_at              INTEGER,
+    gave_up_at           INTEGER,
+    -- Counts every change to what is known of the conversation; the other one says up to which of them the
+    -- derived tables have followed.
+    revision             INTEGER NOT NULL DEFAULT 1,
+    interpreted_revision INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX fetches_by_due ON fetches (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX fetches_stale ON fetches (conversation_id) WHERE revision > interpreted_revision;
+
+-- Versions of a conversation. Append-only: a row changes only to move its last confirmation.
+CREATE TABLE snapshots (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation_id TEXT    NOT NULL,
+    -- Counted from 1 in each conversation.
+    number          INTEGER NOT NULL,
+    taken_at        INTEGER NOT NULL,
+    confirmed_at    INTEGER NOT NULL,
+    -- The path family that answered; the shape of the documents depends on it.
+    family          TEXT    NOT NULL,
+    -- Vonage's count of the conversation's events; NULL where an answer had none.
+    sequence_number INTEGER,
+    UNIQUE (conversation_id, number)
+) STRICT;
+
+-- Vonage's answers, each stored once however many versions hold it.
+CREATE TABLE documents (
+    id     INTEGER PRIMARY KEY,
+    -- SHA-256 of the uncompressed body.
+    digest BLOB    NOT NULL UNIQUE,
+    -- Uncompressed length in bytes.
+    size   INTEGER NOT NULL,
+    -- zstd.
+    body   BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE snapshot_documents (
+    snapshot_id INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE,
+    -- The order in which Vonage was asked.
+    position    INTEGER NOT NULL,
+    -- Which answer: 'conversation', 'members page 1', 'member MEM-…'.
+    name        TEXT    NOT NULL,
+    document_id INTEGER NOT NULL REFERENCES documents (id),
+    PRIMARY KEY (snapshot_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX snapshot_documents_by_document ON snapshot_documents (document_id);

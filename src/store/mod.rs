@@ -1,0 +1,164 @@
+//! Everything that knows SQL. The rest of the program sees [`Store`]: verbs, each one transaction.
+//!
+//! To add a verb: say here what it promises, write it in the file of `sqlite/` that its table belongs to,
+//! and hold it to the promise in `tests/it/store.rs`, which is written over `dyn Store`.
+//!
+//! - "Not there" is `None`, never an error.
+//! - No SQL type, row or transaction crosses the trait; leases are in the store, not in memory.
+//! - What has returned `Ok` is on disk.
+
+mod sqlite;
+
+pub use sqlite::{MIGRATOR, Writer};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::arrival::{Arrival, NewArrival};
+use crate::domain::conversation::Interpretation;
+use crate::domain::fetch::{Lease, Settlement};
+use crate::domain::history::History;
+use crate::domain::ids::ConversationId;
+use crate::domain::snapshot::{Digests, Snapshot};
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be used now: the disk is full or failing, or the file is locked. Trying again may help.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// More is waiting to be written than can be held. Trying again helps.
+    #[error("the store is too far behind")]
+    Behind,
+    /// What it holds cannot be read back.
+    #[error("the store holds an unreadable value: table {table}, column {column}")]
+    Corrupt {
+        /// The table of the value.
+        table: &'static str,
+        /// Its column.
+        column: &'static str,
+    },
+    /// Another program has the store.
+    #[error("another conversationd uses the store {0}: stop it, or give this one a store.url of its own")]
+    InUse(String),
+    /// It was written by a later version of the program.
+    #[error("the store has schema {found}, newer than this program knows: use a newer conversationd")]
+    Newer {
+        /// The number of the first migration that is not known here.
+        found: i64,
+    },
+    /// The file cannot be opened or made.
+    #[error("the store {path} cannot be opened: {why}")]
+    Unopenable {
+        /// Where it should be.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
+}
+
+/// Where a list goes on: behind the conversation with this key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The instant that the list is ordered by.
+    pub listed_at: Timestamp,
+    /// The conversation, where two have the same instant.
+    pub id: ConversationId,
+}
+
+/// A conversation in a list, with the key that the list goes on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its place in the list.
+    pub position: Position,
+    /// What is understood of it.
+    pub interpretation: Interpretation,
+}
+
+/// What the daemon keeps: two logs, what is owed, and what is derived.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    // --- the log of webhooks
+
+    /// Appends an arrival, or counts one more delivery of an event that is there already, and owes a look at
+    /// once to each conversation that it speaks of. Returns when all of it is on disk.
+    async fn append(&self, arrival: NewArrival) -> Result<(), StoreError>;
+
+    /// The arrivals that speak of a conversation, oldest first.
+    async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError>;
+
+    // --- looks
+
+    /// Takes out at most `limit` looks that are due at `now`, the longest due first, and keeps them from
+    /// everybody else until `until`.
+    async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError>;
+
+    /// When the next look that nobody has taken out is due.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Ends a lease: keeps what was found and sets what is owed next. A sighting that equals the newest
+    /// snapshot confirms it instead of making another. Returns the number of the snapshot that was made or
+    /// confirmed. If arrivals asked for a look since the lease began, one is owed at once.
+    async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError>;
+
+    /// Ends all leases. For the start of the only program that works on this store.
+    async fn release_leases(&self) -> Result<(), StoreError>;
+
+    // --- interpretation
+
+    /// At most `limit` conversations whose interpretation is older than what is known of them.
+    async fn stale(&self, limit: u32) -> Result<Vec<ConversationId>, StoreError>;
+
+    /// Everything that is known of a conversation.
+    async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError>;
+
+    /// Replaces interpretations. Each goes with the [`History::revision`] that it was made from.
+    async fn save(&self, interpretations: Vec<(Interpretation, i64)>) -> Result<(), StoreError>;
+
+    // --- reading
+
+    /// At most `limit` conversations, newest first, from behind `after` on.
+    async fn conversations(&self, limit: u32, after: Option<Position>) -> Result<Vec<Listed>, StoreError>;
+
+    /// One conversation.
+    async fn conversation(&self, id: &ConversationId) -> Result<Option<Interpretation>, StoreError>;
+
+    /// The conversation that has this id, or a leg or member with it; the newest where there are several.
+    async fn resolve(&self, id: &str) -> Result<Option<ConversationId>, StoreError>;
+
+    /// The versions of a conversation, oldest first, without their documents' bodies.
+    async fn snapshots(&self, id: &ConversationId) -> Result<Vec<Digests>, StoreError>;
+
+    /// One version, with its documents.
+    async fn snapshot(&self, id: &ConversationId, number: u32) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Whether the store can be written to now.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    /// Finishes what is queued, and closes the files.
+    async fn close(&self);
+}
+
+/// Opens the store at `path` for the daemon: makes the file where there is none (mode 0600), keeps other
+/// daemons out, brings the schema up to date, and ends the leases of a predecessor. Nothing is appended until
+/// the [`Writer`] runs.
+///
+/// # Errors
+/// When the file cannot be opened, is in use, or has a newer schema.
+pub async fn open(path: &Path) -> Result<(Arc<dyn Store>, Writer), StoreError> {
+    let (store, writer) = sqlite::open(path).await?;
+    store.release_leases().await?;
+    Ok((Arc::new(store), writer))
+}
+
+/// Opens the store at `path` beside a running daemon, to add to it.
+///
+/// # Errors
+/// As [`open`], except that a running daemon is no obstacle.
+pub async fn open_shared(path: &Path) -> Result<(Arc<dyn Store>, Writer), StoreError> {
+    let (store, writer) = sqlite::open_shared(path).await?;
+    Ok((Arc::new(store), writer))
+}

@@ -1,0 +1,185 @@
+//! The looks that are owed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, query};
+
+use super::StoreError;
+use super::rows::{Table, placeholders};
+use crate::domain::arrival::NewArrival;
+use crate::domain::digest::Digest;
+use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble};
+use crate::domain::ids::{ApplicationId, ConversationId};
+
+const TABLE: Table = Table("fetches");
+
+/// Owes a look at once to each conversation that the arrivals speak of. They collapse: one row for each.
+pub(super) async fn owe(connection: &mut SqliteConnection, arrivals: &[NewArrival]) -> Result<(), StoreError> {
+    let mut owed: BTreeMap<&ConversationId, Owed<'_>> = BTreeMap::new();
+    for arrival in arrivals {
+        for conversation in arrival.conversations() {
+            let due_at = arrival.received_at;
+            let entry = owed.entry(conversation).or_insert(Owed { application_id: None, due_at, arrivals: 0 });
+            entry.application_id = entry.application_id.or(arrival.application_id.as_ref());
+            entry.due_at = entry.due_at.min(due_at);
+            entry.arrivals += 1;
+        }
+    }
+    if owed.is_empty() {
+        return Ok(());
+    }
+    let statement = format!(
+        "INSERT INTO fetches (conversation_id, application_id, due_at, asked) VALUES {}
+         ON CONFLICT (conversation_id) DO UPDATE
+         SET application_id = coalesce(application_id, excluded.application_id),
+             due_at = min(coalesce(due_at, excluded.due_at), excluded.due_at),
+             asked = asked + excluded.asked,
+             revision = revision + 1",
+        placeholders(owed.len(), 4)
+    );
+    let mut insert = query(AssertSqlSafe(statement));
+    for (conversation, owed) in owed {
+        insert = insert
+            .bind(conversation.as_str())
+            .bind(owed.application_id.map(ApplicationId::as_str))
+            .bind(owed.due_at.as_microsecond())
+            .bind(owed.arrivals);
+    }
+    insert.execute(connection).await?;
+    Ok(())
+}
+
+struct Owed<'a> {
+    application_id: Option<&'a ApplicationId>,
+    due_at: Timestamp,
+    arrivals: i64,
+}
+
+/// Takes out what is due. What was never seen goes first: its conversation may be gone any moment.
+pub(super) async fn lease(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<Lease>, StoreError> {
+    let rows = query(
+        "UPDATE fetches SET leased_until = ?2
+         WHERE conversation_id IN (
+             SELECT conversation_id FROM fetches
+             WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)
+             ORDER BY EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id),
+                      due_at
+             LIMIT ?3)
+         RETURNING *",
+    )
+    .bind(now.as_microsecond())
+    .bind(until.as_microsecond())
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut leases = Vec::with_capacity(rows.len());
+    for row in rows {
+        let conversation_id = TABLE.parsed(&row, "conversation_id", |text| ConversationId::parse(text).ok())?;
+        let known = known(connection, &conversation_id).await?;
+        leases.push(Lease { conversation_id, state: fetch_state(&row)?, asked: TABLE.get(&row, "asked")?, known });
+    }
+    // The order of RETURNING is not that of the choice.
+    leases.sort_by_key(|lease| (lease.known.is_some(), lease.state.due_at));
+    Ok(leases)
+}
+
+async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result<Option<Known>, StoreError> {
+    const SNAPSHOTS: Table = Table("snapshots");
+    let row = query(
+        "SELECT snapshots.number, snapshots.sequence_number, documents.digest
+         FROM snapshots
+         JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
+             AND snapshot_documents.name = 'conversation'
+         JOIN documents ON documents.id = snapshot_documents.document_id
+         WHERE snapshots.conversation_id = ?
+         ORDER BY snapshots.number DESC
+         LIMIT 1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        let digest = Digest::from_bytes(SNAPSHOTS.get(&row, "digest")?);
+        Ok(Known {
+            snapshot: SNAPSHOTS.get(&row, "number")?,
+            sequence_number: SNAPSHOTS.get(&row, "sequence_number")?,
+            conversation: digest.ok_or(SNAPSHOTS.corrupt("digest"))?,
+        })
+    })
+    .transpose()
+}
+
+/// When the next look that nobody has taken out is due.
+pub(super) async fn next_due(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
+    let row = query("SELECT min(max(due_at, coalesce(leased_until, 0))) AS due_at FROM fetches WHERE due_at IS NOT NULL")
+        .fetch_one(connection)
+        .await?;
+    TABLE.instant_option(&row, "due_at")
+}
+
+/// Ends a lease. Arrivals since it began have asked for a look at once.
+pub(super) async fn settle(connection: &mut SqliteConnection, settlement: &Settlement) -> Result<(), StoreError> {
+    let state = &settlement.state;
+    let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
+    query(
+        "INSERT INTO fetches (conversation_id, application_id, due_at, asked, failures, failing_since, trouble,
+             gone_at, gave_up_at)
+         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (conversation_id) DO UPDATE
+         SET leased_until = NULL,
+             application_id = coalesce(application_id, excluded.application_id),
+             due_at = CASE WHEN asked > ?9 THEN min(coalesce(?3, ?10), ?10) ELSE ?3 END,
+             failures = ?4, failing_since = ?5, trouble = ?6, gone_at = ?7, gave_up_at = ?8,
+             revision = revision + 1",
+    )
+    .bind(settlement.conversation_id.as_str())
+    .bind(state.application_id.as_ref().map(ApplicationId::as_str))
+    .bind(microseconds(state.due_at))
+    .bind(state.failures)
+    .bind(microseconds(state.failing_since))
+    .bind(state.trouble.as_ref().map(Trouble::as_str))
+    .bind(microseconds(state.gone_at))
+    .bind(microseconds(state.gave_up_at))
+    .bind(settlement.asked)
+    .bind(settlement.settled_at.as_microsecond())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends all leases.
+pub(super) async fn release(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    query("UPDATE fetches SET leased_until = NULL WHERE leased_until IS NOT NULL").execute(connection).await?;
+    Ok(())
+}
+
+/// The state of a conversation's looks, and the revision of what is known of it.
+pub(super) async fn state(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+) -> Result<Option<(FetchState, i64)>, StoreError> {
+    let row = query("SELECT * FROM fetches WHERE conversation_id = ?")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok((fetch_state(&row)?, TABLE.get(&row, "revision")?))).transpose()
+}
+
+fn fetch_state(row: &SqliteRow) -> Result<FetchState, StoreError> {
+    Ok(FetchState {
+        application_id: TABLE.parsed_option(row, "application_id", |text| ApplicationId::parse(text).ok())?,
+        due_at: TABLE.instant_option(row, "due_at")?,
+        failures: TABLE.get(row, "failures")?,
+        failing_since: TABLE.instant_option(row, "failing_since")?,
+        trouble: TABLE.parsed_option(row, "trouble", Trouble::named)?,
+        gone_at: TABLE.instant_option(row, "gone_at")?,
+        gave_up_at: TABLE.instant_option(row, "gave_up_at")?,
+    })
+}

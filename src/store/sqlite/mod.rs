@@ -1,0 +1,257 @@
+//! The store in one SQLite file: one connection writes, a few read.
+
+mod arrivals;
+mod derived;
+mod fetches;
+mod queries;
+mod rows;
+mod snapshots;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use writer::Writer;
+
+use super::{Listed, Position, Store, StoreError};
+use crate::domain::arrival::{Arrival, NewArrival};
+use crate::domain::conversation::Interpretation;
+use crate::domain::fetch::{Lease, Settlement};
+use crate::domain::history::History;
+use crate::domain::ids::ConversationId;
+use crate::domain::snapshot::{Digests, Snapshot};
+
+/// Every migration, in order. One value for the daemon and the tests, so that both speak of the same files.
+pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a connection waits for another program's lock, such as a backup's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections for readers: as many queries at once as two cores can do something with.
+const READERS: u32 = 4;
+
+/// Statements kept prepared: inserts of 1 to [`arrivals::MAX_ROWS`] rows are statements of their own.
+const PREPARED_STATEMENTS: usize = 400;
+
+/// The size, in bytes, to which the write-ahead log is cut after a checkpoint.
+const JOURNAL_SIZE_LIMIT: &str = "67108864";
+
+/// Arrivals that may wait for the writer: some seconds' worth of the busiest hour, and a bound on memory.
+const QUEUE: usize = 4096;
+
+/// The store in one file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// An async mutex: held for whole transactions, given in the order of asking.
+    connection: Arc<Mutex<SqliteConnection>>,
+    readers: SqlitePool,
+    queue: mpsc::Sender<writer::Append>,
+    closing: CancellationToken,
+    /// Held open for its lock alone.
+    _lock: Option<File>,
+}
+
+/// Opens the file for the only daemon on it.
+pub async fn open(path: &Path) -> Result<(SqliteStore, Writer), StoreError> {
+    let lock = lock(path)?;
+    connect(path, Some(lock)).await
+}
+
+/// Opens the file beside a daemon.
+pub async fn open_shared(path: &Path) -> Result<(SqliteStore, Writer), StoreError> {
+    connect(path, None).await
+}
+
+async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer), StoreError> {
+    create(path)?;
+    let unopenable = |error: sqlx::Error| StoreError::Unopenable {
+        path: path.display().to_string(),
+        why: error.to_string(),
+    };
+    let common = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
+    let writing = common
+        .clone()
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
+        .statement_cache_capacity(PREPARED_STATEMENTS);
+    let mut connection = writing.connect().await.map_err(unopenable)?;
+    migrate(&mut connection, path).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .connect_with(common.read_only(true))
+        .await
+        .map_err(unopenable)?;
+    let connection = Arc::new(Mutex::new(connection));
+    let (queue, arrivals) = mpsc::channel(QUEUE);
+    let closing = CancellationToken::new();
+    let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
+    Ok((SqliteStore { connection, readers, queue, closing, _lock: lock }, writer))
+}
+
+/// Makes the file where there is none, so that its mode is right before there is anything in it. SQLite
+/// gives its companions (`-wal`, `-shm`) the same mode.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    file.map(drop).map_err(|error| unopenable(path, &error))
+}
+
+/// Takes the lock that keeps a second daemon out. It is on a file beside the store: closing a lock file on
+/// the store itself would end SQLite's own locks.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let beside = PathBuf::from(name);
+    let options = OpenOptions::new().create(true).append(true).mode(0o600).open(&beside);
+    let file = options.map_err(|error| unopenable(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
+        Err(TryLockError::Error(error)) => Err(unopenable(path, &error)),
+    }
+}
+
+fn unopenable(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unopenable { path: path.display().to_string(), why: error.to_string() }
+}
+
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    MIGRATOR.run(connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => StoreError::Newer { found },
+        error => StoreError::Unopenable { path: path.display().to_string(), why: error.to_string() },
+    })
+}
+
+impl From<sqlx::Error> for StoreError {
+    /// A statement failed. SQLite's own words name tables and the state of the disk, never values.
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl SqliteStore {
+    async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.readers.begin().await?)
+    }
+}
+
+/// Begins a transaction that writes: it takes the lock at once, since a reader that becomes a writer half
+/// way may find that somebody else has.
+async fn write(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StoreError> {
+    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn append(&self, arrival: NewArrival) -> Result<(), StoreError> {
+        let (done, receipt) = oneshot::channel();
+        self.queue.try_send(writer::Append { arrival, done }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Behind,
+            mpsc::error::TrySendError::Closed(_) => stopped(),
+        })?;
+        receipt.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError> {
+        arrivals::of_conversation(&mut *self.read().await?, id).await
+    }
+
+    async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = write(&mut connection).await?;
+        let leases = fetches::lease(&mut transaction, now, until, limit).await?;
+        transaction.commit().await?;
+        Ok(leases)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        fetches::next_due(&mut *self.read().await?).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = write(&mut connection).await?;
+        let number = snapshots::keep(&mut transaction, &settlement.conversation_id, &settlement.finding).await?;
+        fetches::settle(&mut transaction, &settlement).await?;
+        transaction.commit().await?;
+        Ok(number)
+    }
+
+    async fn release_leases(&self) -> Result<(), StoreError> {
+        fetches::release(&mut *self.connection.lock().await).await
+    }
+
+    async fn stale(&self, limit: u32) -> Result<Vec<ConversationId>, StoreError> {
+        derived::stale(&mut *self.read().await?, limit).await
+    }
+
+    async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError> {
+        let mut transaction = self.read().await?;
+        let Some((fetch, revision)) = fetches::state(&mut transaction, id).await? else { return Ok(None) };
+        let arrivals = arrivals::of_conversation(&mut transaction, id).await?;
+        let snapshots = snapshots::of_conversation(&mut transaction, id).await?;
+        Ok(Some(History { conversation_id: id.clone(), arrivals, snapshots, fetch, revision }))
+    }
+
+    async fn save(&self, interpretations: Vec<(Interpretation, i64)>) -> Result<(), StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = write(&mut connection).await?;
+        for (interpretation, revision) in &interpretations {
+            derived::save(&mut transaction, interpretation, *revision).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    async fn conversations(&self, limit: u32, after: Option<Position>) -> Result<Vec<Listed>, StoreError> {
+        queries::conversations(&mut *self.read().await?, limit, after).await
+    }
+
+    async fn conversation(&self, id: &ConversationId) -> Result<Option<Interpretation>, StoreError> {
+        queries::conversation(&mut *self.read().await?, id).await
+    }
+
+    async fn resolve(&self, id: &str) -> Result<Option<ConversationId>, StoreError> {
+        queries::resolve(&mut *self.read().await?, id).await
+    }
+
+    async fn snapshots(&self, id: &ConversationId) -> Result<Vec<Digests>, StoreError> {
+        snapshots::digests(&mut *self.read().await?, id).await
+    }
+
+    async fn snapshot(&self, id: &ConversationId, number: u32) -> Result<Option<Snapshot>, StoreError> {
+        snapshots::one(&mut *self.read().await?, id, number).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = write(&mut connection).await?;
+        // Rewrites a header field with its own value: a real write, which a full or read-only disk refuses.
+        sqlx::query("PRAGMA user_version = 0").execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn close(&self) {
+        self.closing.cancel();
+        self.readers.close().await;
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the writer has stopped".to_owned())
+}

@@ -1,0 +1,217 @@
+//! The log of versions, and the documents they are made of.
+
+use std::collections::BTreeMap;
+
+use sqlx::query;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::StoreError;
+use super::rows::Table;
+use crate::domain::digest::Digest;
+use crate::domain::fetch::Finding;
+use crate::domain::ids::ConversationId;
+use crate::domain::snapshot::{Digests, Document, DocumentName, Sighting, Snapshot};
+
+/// zstd's own default: a document is some kilobytes, and higher levels gain little on so few.
+const COMPRESSION_LEVEL: i32 = 3;
+
+const SNAPSHOTS: Table = Table("snapshots");
+const DOCUMENTS: Table = Table("documents");
+
+/// Keeps what a look found. Returns the number of the snapshot that was made or confirmed.
+pub(super) async fn keep(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    finding: &Finding,
+) -> Result<Option<u32>, StoreError> {
+    let confirmed_at = match finding {
+        Finding::Nothing => return Ok(None),
+        Finding::Unchanged(at) => *at,
+        Finding::Seen(sighting) => {
+            let newest = digests(connection, id).await?.pop();
+            if !newest.as_ref().is_some_and(|newest| is_same(newest, sighting)) {
+                let number = newest.map_or(1, |newest| newest.number + 1);
+                insert(connection, id, number, sighting).await?;
+                return Ok(Some(number));
+            }
+            sighting.taken_at
+        }
+    };
+    let row = query(
+        "UPDATE snapshots SET confirmed_at = max(confirmed_at, ?2)
+         WHERE conversation_id = ?1
+             AND number = (SELECT max(number) FROM snapshots WHERE conversation_id = ?1)
+         RETURNING number",
+    )
+    .bind(id.as_str())
+    .bind(confirmed_at.as_microsecond())
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| SNAPSHOTS.get(&row, "number")).transpose()
+}
+
+fn is_same(newest: &Digests, sighting: &Sighting) -> bool {
+    let theirs = sighting.documents.iter().map(|document| (&document.name, document.digest));
+    newest.documents.iter().map(|(name, digest, _)| (name, *digest)).eq(theirs)
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    number: u32,
+    sighting: &Sighting,
+) -> Result<(), StoreError> {
+    let row = query(
+        "INSERT INTO snapshots (conversation_id, number, taken_at, confirmed_at, family, sequence_number)
+         VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING id",
+    )
+    .bind(id.as_str())
+    .bind(number)
+    .bind(sighting.taken_at.as_microsecond())
+    .bind(sighting.family.as_str())
+    .bind(sighting.sequence_number)
+    .fetch_one(&mut *connection)
+    .await?;
+    let snapshot_id: i64 = SNAPSHOTS.get(&row, "id")?;
+    for (position, document) in (0_i64..).zip(&sighting.documents) {
+        let document_id = document_id(connection, document).await?;
+        query("INSERT INTO snapshot_documents (snapshot_id, position, name, document_id) VALUES (?, ?, ?, ?)")
+            .bind(snapshot_id)
+            .bind(position)
+            .bind(document.name.to_string())
+            .bind(document_id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The row of the document: the one that is there already, or a new one.
+async fn document_id(connection: &mut SqliteConnection, document: &Document) -> Result<i64, StoreError> {
+    let known = query("SELECT id FROM documents WHERE digest = ?")
+        .bind(document.digest.as_bytes().as_slice())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if let Some(row) = known {
+        return DOCUMENTS.get(&row, "id");
+    }
+    let compressed = zstd::bulk::compress(&document.body, COMPRESSION_LEVEL)
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let row = query("INSERT INTO documents (digest, size, body) VALUES (?, ?, ?) RETURNING id")
+        .bind(document.digest.as_bytes().as_slice())
+        .bind(i64::try_from(document.body.len()).unwrap_or(i64::MAX))
+        .bind(compressed)
+        .fetch_one(connection)
+        .await?;
+    DOCUMENTS.get(&row, "id")
+}
+
+/// The versions of a conversation, oldest first, without bodies.
+pub(super) async fn digests(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+) -> Result<Vec<Digests>, StoreError> {
+    let rows = query(
+        "SELECT snapshots.*, snapshot_documents.name, documents.digest, documents.size
+         FROM snapshots
+         LEFT JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
+         LEFT JOIN documents ON documents.id = snapshot_documents.document_id
+         WHERE conversation_id = ?
+         ORDER BY snapshots.number, snapshot_documents.position",
+    )
+    .bind(id.as_str())
+    .fetch_all(connection)
+    .await?;
+    let mut versions: BTreeMap<u32, Digests> = BTreeMap::new();
+    for row in &rows {
+        let number = SNAPSHOTS.get(row, "number")?;
+        if !versions.contains_key(&number) {
+            versions.insert(number, version(row, number)?);
+        }
+        if let (Some(name), Some(version)) = (name(row)?, versions.get_mut(&number)) {
+            version.documents.push((name, digest(row)?, size(row)?));
+        }
+    }
+    Ok(versions.into_values().collect())
+}
+
+fn version(row: &SqliteRow, number: u32) -> Result<Digests, StoreError> {
+    Ok(Digests {
+        number,
+        taken_at: SNAPSHOTS.instant(row, "taken_at")?,
+        confirmed_at: SNAPSHOTS.instant(row, "confirmed_at")?,
+        family: SNAPSHOTS.get(row, "family")?,
+        sequence_number: SNAPSHOTS.get(row, "sequence_number")?,
+        documents: Vec::new(),
+    })
+}
+
+fn name(row: &SqliteRow) -> Result<Option<DocumentName>, StoreError> {
+    DOCUMENTS.parsed_option(row, "name", |text| text.parse().ok())
+}
+
+fn digest(row: &SqliteRow) -> Result<Digest, StoreError> {
+    Digest::from_bytes(DOCUMENTS.get(row, "digest")?).ok_or(DOCUMENTS.corrupt("digest"))
+}
+
+fn size(row: &SqliteRow) -> Result<u64, StoreError> {
+    let size: i64 = DOCUMENTS.get(row, "size")?;
+    u64::try_from(size).map_err(|_| DOCUMENTS.corrupt("size"))
+}
+
+/// One version with its documents.
+pub(super) async fn one(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    number: u32,
+) -> Result<Option<Snapshot>, StoreError> {
+    let version = digests(connection, id).await?.into_iter().find(|version| version.number == number);
+    match version {
+        Some(version) => whole(connection, id, version).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The versions of a conversation with their documents, oldest first.
+pub(super) async fn of_conversation(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+) -> Result<Vec<Snapshot>, StoreError> {
+    let mut snapshots = Vec::new();
+    for version in digests(connection, id).await? {
+        snapshots.push(whole(connection, id, version).await?);
+    }
+    Ok(snapshots)
+}
+
+async fn whole(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    version: Digests,
+) -> Result<Snapshot, StoreError> {
+    let mut documents = Vec::with_capacity(version.documents.len());
+    for (name, digest, size) in version.documents {
+        let row = query("SELECT body FROM documents WHERE digest = ?")
+            .bind(digest.as_bytes().as_slice())
+            .fetch_one(&mut *connection)
+            .await?;
+        let compressed: &[u8] = DOCUMENTS.get(&row, "body")?;
+        let capacity = usize::try_from(size).map_err(|_| DOCUMENTS.corrupt("size"))?;
+        let body = zstd::bulk::decompress(compressed, capacity).map_err(|_| DOCUMENTS.corrupt("body"))?;
+        if Digest::of(&body) != digest {
+            return Err(DOCUMENTS.corrupt("body"));
+        }
+        documents.push(Document { name, digest, body });
+    }
+    Ok(Snapshot {
+        conversation_id: id.clone(),
+        number: version.number,
+        sighting: Sighting {
+            taken_at: version.taken_at,
+            family: version.family,
+            sequence_number: version.sequence_number,
+            documents,
+        },
+        confirmed_at: version.confirmed_at,
+    })
+}
