@@ -48,5 +48,6 @@
 //! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
 
 pub mod domain;
+pub mod simulator;
 pub mod store;
 pub mod vonage;
