@@ -48,6 +48,8 @@
 //! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
 
 pub mod domain;
+pub mod flow;
+pub mod lifecycle;
 pub mod simulator;
 pub mod store;
 pub mod vonage;

@@ -1,0 +1,89 @@
+//! Keeps the derived tables up with the logs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Wake;
+use super::interpret::interpret;
+use crate::store::{Store, StoreError};
+
+/// Conversations in one transaction.
+const BATCH: u32 = 64;
+
+/// After a batch this many times its own duration is left to others: webhooks share the processors and the
+/// writer, and they cannot wait, while a derived row can.
+const REST_FACTOR: u32 = 3;
+
+/// The longest rest.
+const LONGEST_REST: Duration = Duration::from_millis(500);
+
+/// The pause after the store failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Interprets every conversation of which more is known than is derived.
+#[derive(Debug)]
+pub struct Deriver {
+    store: Arc<dyn Store>,
+    wake: Wake,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It interpreted so many conversations; there may be more.
+    Did(usize),
+    /// There was nothing to do.
+    Idle,
+}
+
+impl Deriver {
+    /// A deriver that looks at the store whenever it is woken.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, wake: Wake) -> Self {
+        Self { store, wake }
+    }
+
+    /// Works until the stop.
+    pub async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            let rest = match self.step().await {
+                Ok(Step::Did(_)) => Some((began.elapsed() * REST_FACTOR).min(LONGEST_REST)),
+                Ok(Step::Idle) => None,
+                Err(error) => {
+                    tracing::error!(%error, "conversations could not be interpreted; trying again");
+                    Some(AFTER_FAILURE)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = async { match rest {
+                    Some(rest) => tokio::time::sleep(rest).await,
+                    None => self.wake.woken().await,
+                } } => {}
+            }
+        }
+    }
+
+    /// Interprets one batch.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn step(&self) -> Result<Step, StoreError> {
+        let mut interpretations = Vec::new();
+        for id in self.store.stale(BATCH).await? {
+            if let Some(history) = self.store.history(&id).await? {
+                interpretations.push((interpret(&history), history.revision));
+            }
+        }
+        let count = interpretations.len();
+        if count == 0 {
+            return Ok(Step::Idle);
+        }
+        self.store.save(interpretations).await?;
+        Ok(Step::Did(count))
+    }
+}

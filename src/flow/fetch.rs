@@ -1,0 +1,239 @@
+//! Looks at what is due: lease → look → keep (one transaction) → when next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use super::schedule::Patience;
+
+use super::Wake;
+use super::interpret::interpret;
+use super::schedule::Circumstances;
+use crate::domain::clock::Clock;
+use crate::domain::conversation::State;
+use crate::domain::fetch::{Lease, Settlement};
+use crate::domain::ids::ApplicationId;
+use crate::domain::snapshot::Snapshot;
+use crate::store::{Store, StoreError};
+use crate::vonage::client::{Client, Look};
+
+/// How long a look may take before somebody else may take it over: longer than any, with many members and
+/// at the slowest pace.
+const LEASE: SignedDuration = SignedDuration::from_mins(10);
+
+/// The longest sleep: a wake-up may have been missed, and the machine's clock may have been set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// The pause after the store failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Stands for the status of an answer where nobody could be asked.
+const NO_APPLICATION: u16 = 0;
+
+/// What the fetcher works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is owed, and where it is kept.
+    pub store: Arc<dyn Store>,
+    /// Tells what is due.
+    pub clock: Arc<dyn Clock>,
+    /// Who asks for which application's conversations.
+    pub clients: HashMap<ApplicationId, Client>,
+    /// When to look again.
+    pub patience: Patience,
+    /// Looks at one time.
+    pub concurrency: u32,
+    /// Wakes this fetcher.
+    pub wake: Wake,
+    /// Wakes who interprets.
+    pub changed: Wake,
+}
+
+/// Does what is owed.
+#[derive(Debug)]
+pub struct Fetcher {
+    parts: Parts,
+    /// What the last answers of Vonage said of its health, as a [`Health`].
+    health: AtomicU8,
+}
+
+/// Whether Vonage answers: noticed here so that a change is logged, and not every failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Health {
+    Answering = 0,
+    Refusing = 1,
+    Unreachable = 2,
+}
+
+impl Fetcher {
+    /// A fetcher of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self { parts, health: AtomicU8::new(Health::Answering as u8) })
+    }
+
+    /// Works until the stop, and then finishes the looks that it has begun.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut looks = JoinSet::new();
+        while !stop.is_cancelled() {
+            let sleep = match self.begin(&mut looks, &stop).await {
+                Ok(next_due) => self.until(next_due),
+                Err(error) => {
+                    tracing::error!(%error, "owed looks could not be read from the store; trying again");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.parts.wake.woken(), if self.has_room(&looks) => {}
+                Some(ended) = looks.join_next() => {
+                    if let Err(panic) = ended {
+                        // The lease stays taken until it runs out; the daemon must not go on as if nothing was.
+                        std::panic::resume_unwind(panic.into_panic());
+                    }
+                }
+                () = tokio::time::sleep(sleep), if self.has_room(&looks) => {}
+            }
+        }
+        while looks.join_next().await.is_some() {}
+    }
+
+    fn has_room(&self, looks: &JoinSet<()>) -> bool {
+        looks.len() < self.parts.concurrency as usize
+    }
+
+    /// Takes out as many looks as there is room for and begins them. Returns when the next one is due.
+    async fn begin(
+        self: &Arc<Self>,
+        looks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let store = &self.parts.store;
+        let now = self.parts.clock.now();
+        // Asking first spares the writer a transaction for each wake-up that has nothing to say.
+        let next_due = store.next_due().await?;
+        let room = self.parts.concurrency.saturating_sub(u32::try_from(looks.len()).unwrap_or(u32::MAX));
+        if room == 0 || next_due.is_none_or(|due| due > now) {
+            return Ok(next_due);
+        }
+        for lease in store.lease(now, now + LEASE, room).await? {
+            let fetcher = Arc::clone(self);
+            let stop = stop.clone();
+            looks.spawn(async move { fetcher.fulfil(lease, stop).await });
+        }
+        store.next_due().await
+    }
+
+    fn until(&self, next_due: Option<Timestamp>) -> Duration {
+        let wait = next_due.map(|due| due.duration_since(self.parts.clock.now()));
+        wait.map_or(LONGEST_SLEEP, |wait| Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP))
+    }
+
+    /// One look, from the lease to its end.
+    async fn fulfil(&self, lease: Lease, stop: CancellationToken) {
+        let look = match self.client(&lease) {
+            Some(client) => client.look(&lease.conversation_id, lease.known.as_ref()).await,
+            None => Look::Refused(NO_APPLICATION),
+        };
+        self.observe(&look, &lease);
+        let now = self.parts.clock.now();
+        let state = self.state_after(&lease, &look, now).await;
+        let settlement = self.parts.patience.settle(&lease, look, Circumstances { state, now, jitter: jitter() });
+        self.keep(settlement, stop).await;
+    }
+
+    /// Who asks for the lease's conversation. One that was heard of before its application was configured
+    /// belongs to the only one there is.
+    fn client(&self, lease: &Lease) -> Option<&Client> {
+        let clients = &self.parts.clients;
+        match &lease.state.application_id {
+            Some(id) => clients.get(id),
+            None if clients.len() == 1 => clients.values().next(),
+            None => None,
+        }
+    }
+
+    /// Whether the conversation goes on, with what the look has shown but nobody has stored yet.
+    async fn state_after(&self, lease: &Lease, look: &Look, now: Timestamp) -> State {
+        let mut history = match self.parts.store.history(&lease.conversation_id).await {
+            Ok(Some(history)) => history,
+            Ok(None) => return State::Live,
+            Err(error) => {
+                tracing::error!(%error, conversation = %lease.conversation_id, "a history could not be read");
+                return State::Live;
+            }
+        };
+        // It answers again: an earlier 404 no longer counts.
+        history.fetch.gone_at = None;
+        if let Look::Seen(sighting) = look {
+            history.snapshots.push(Snapshot {
+                conversation_id: lease.conversation_id.clone(),
+                number: lease.known.as_ref().map_or(1, |known| known.snapshot + 1),
+                confirmed_at: sighting.taken_at,
+                sighting: sighting.clone(),
+            });
+        }
+        interpret(&history).state(now)
+    }
+
+    /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works.
+    async fn keep(&self, settlement: Settlement, stop: CancellationToken) {
+        let mut failed_before = false;
+        while let Err(error) = self.parts.store.settle(settlement.clone()).await {
+            if !failed_before {
+                tracing::error!(%error, conversation = %settlement.conversation_id, "a look could not be kept; trying again");
+                failed_before = true;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(AFTER_FAILURE) => {}
+            }
+        }
+        self.parts.changed.wake();
+        if settlement.state.gave_up_at.is_some() {
+            metrics::counter!("conversationd_looks_given_up_total").increment(1);
+            tracing::warn!(conversation = %settlement.conversation_id, "looking at a conversation was given up");
+        }
+    }
+
+    /// Counts the look, and says it when Vonage begins or ceases to answer.
+    fn observe(&self, look: &Look, lease: &Lease) {
+        let (outcome, health) = match look {
+            Look::Seen(_) => ("seen", Health::Answering),
+            Look::Unchanged(_) => ("unchanged", Health::Answering),
+            Look::Gone(_) => ("gone", Health::Answering),
+            Look::NotYet(_) => ("not yet", Health::Answering),
+            Look::Refused(_) => ("refused", Health::Refusing),
+            Look::Unreachable(_) => ("unreachable", Health::Unreachable),
+        };
+        metrics::counter!("conversationd_looks_total", "outcome" => outcome).increment(1);
+        let before = self.health.swap(health as u8, Ordering::SeqCst);
+        if before == health as u8 {
+            return;
+        }
+        match look {
+            Look::Refused(NO_APPLICATION) => tracing::error!(
+                conversation = %lease.conversation_id,
+                "a conversation's application is not configured, so it cannot be fetched; add an [[application]]"
+            ),
+            Look::Refused(status) => tracing::error!(
+                status,
+                "Vonage refuses the application's token: check [[application]] id and private_key_file and this \
+                 machine's clock; looks stay owed"
+            ),
+            Look::Unreachable(failure) => tracing::warn!(%failure, "a look failed; trying again with growing pauses"),
+            _ => tracing::info!("Vonage answers again"),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that draws the jitter of pauses")]
+fn jitter() -> f64 {
+    rand::random()
+}

@@ -1,0 +1,86 @@
+//! The history of one conversation → what it means. Pure: no clock, no store; neither the order of the
+//! history nor repetitions in it change the outcome.
+
+mod capture;
+mod legs;
+mod members;
+
+use jiff::Timestamp;
+
+use crate::domain::conversation::{Ending, Interpretation};
+use crate::domain::history::History;
+use crate::domain::snapshot::{DocumentName, Snapshot};
+use crate::vonage::document::ConversationDocument;
+
+use legs::LegAccount;
+
+/// Folds both logs of a conversation.
+#[must_use]
+pub fn interpret(history: &History) -> Interpretation {
+    let mut snapshots: Vec<&Snapshot> = history.snapshots.iter().collect();
+    snapshots.sort_by_key(|snapshot| snapshot.number);
+    let members = members::members(&snapshots);
+    let legs = legs::accounts(&history.arrivals, &members);
+    let documents: Vec<ConversationDocument> = snapshots.iter().filter_map(|snapshot| own_document(snapshot)).collect();
+
+    let first = legs.first();
+    let ending = ending(history, &legs);
+    let started_at = earliest(
+        legs.iter()
+            .filter_map(|leg| leg.began_at)
+            .chain(documents.iter().filter_map(ConversationDocument::created_at))
+            .chain(members.iter().flat_map(|member| member.states.iter().filter_map(|state| state.at))),
+    );
+    let ended_at = match ending {
+        Ending::Open => None,
+        Ending::Settling(_) | Ending::Over => {
+            legs.iter().filter_map(|leg| leg.ended_at).max().or(history.fetch.gone_at)
+        }
+    };
+    Interpretation {
+        id: history.conversation_id.clone(),
+        name: documents.iter().rev().find_map(ConversationDocument::name),
+        application_id: history.fetch.application_id.clone(),
+        capture: capture::capture(history, &snapshots),
+        direction: first.and_then(|first| first.leg.direction.clone()),
+        from: first.and_then(|first| first.leg.from.clone()),
+        to: first.and_then(|first| first.leg.to.clone()),
+        started_at,
+        answered_at: first.and_then(LegAccount::answered_at),
+        ended_at,
+        ending,
+        duration: first.and_then(|first| first.leg.duration),
+        price: first.and_then(|first| first.leg.price.clone()),
+        status: first.and_then(|first| first.leg.status.clone()),
+        latest_snapshot: snapshots.last().map(|snapshot| snapshot.number),
+        members,
+        legs: legs.into_iter().map(|account| account.leg).collect(),
+    }
+}
+
+/// The conversation's own document in a version.
+fn own_document(snapshot: &Snapshot) -> Option<ConversationDocument> {
+    let own = snapshot.sighting.documents.iter().find(|document| document.name == DocumentName::Conversation)?;
+    ConversationDocument::read(&own.body)
+}
+
+/// Over when every leg has ended, or when Vonage no longer knows the conversation and nothing but ends of
+/// legs was heard since.
+fn ending(history: &History, legs: &[LegAccount]) -> Ending {
+    let heard_alive = legs.iter().filter_map(|leg| leg.heard_alive_at).max();
+    let gone = history.fetch.gone_at.is_some_and(|gone_at| heard_alive.is_none_or(|heard| heard <= gone_at));
+    if gone {
+        return Ending::Over;
+    }
+    let latest = legs.iter().map(|leg| leg.ending).reduce(|left, right| match (left, right) {
+        (Ending::Open, _) | (_, Ending::Open) => Ending::Open,
+        (Ending::Settling(left), Ending::Settling(right)) => Ending::Settling(left.max(right)),
+        (Ending::Settling(at), Ending::Over) | (Ending::Over, Ending::Settling(at)) => Ending::Settling(at),
+        (Ending::Over, Ending::Over) => Ending::Over,
+    });
+    latest.unwrap_or(Ending::Open)
+}
+
+fn earliest(instants: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
+    instants.min()
+}

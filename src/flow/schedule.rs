@@ -1,0 +1,101 @@
+//! After a look: what is kept, and when the next one is due. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::conversation::State;
+use crate::domain::fetch::{FetchState, Finding, Lease, Settlement, Trouble, backoff};
+use crate::vonage::client::{Failure, Look};
+
+/// How patiently conversations are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Between two looks at a live conversation when nothing asks for one.
+    pub poll_interval: SignedDuration,
+    /// How long failures may last before a look is given up.
+    pub give_up_after: SignedDuration,
+}
+
+/// What the decision depends on, beside the look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Circumstances {
+    /// Whether the conversation goes on, with what the look has shown.
+    pub(super) state: State,
+    /// When the look ended.
+    pub(super) now: Timestamp,
+    /// 0 to 1: how much of the longest pause to leave out.
+    pub(super) jitter: f64,
+}
+
+impl Patience {
+    /// Ends the lease of a look.
+    pub(super) fn settle(self, lease: &Lease, look: Look, circumstances: Circumstances) -> Settlement {
+        let finding = match &look {
+            Look::Seen(sighting) => Finding::Seen(sighting.clone()),
+            Look::Unchanged(at) => Finding::Unchanged(*at),
+            _ => Finding::Nothing,
+        };
+        Settlement {
+            conversation_id: lease.conversation_id.clone(),
+            asked: lease.asked,
+            finding,
+            state: self.next(&lease.state, &look, circumstances),
+            settled_at: circumstances.now,
+        }
+    }
+
+    fn next(self, before: &FetchState, look: &Look, circumstances: Circumstances) -> FetchState {
+        let Circumstances { state, now, jitter } = circumstances;
+        match look {
+            Look::Seen(_) | Look::Unchanged(_) => {
+                let due_at = (state == State::Live).then(|| now + self.poll_interval);
+                FetchState { due_at, ..fresh(before) }
+            }
+            // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
+            Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
+            Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },
+            Look::NotYet(_) => self.failed(before, Trouble::NotYet, backoff(before.failures + 1, jitter), now),
+            Look::Refused(_) => {
+                // Never given up: only the operator can mend it, and a persistent conversation will still be there.
+                let due_at = Some(now + backoff(before.failures + 1, jitter));
+                failing(before, Trouble::Refused, due_at, now)
+            }
+            Look::Unreachable(Failure::Throttled(pause)) => {
+                self.failed(before, Trouble::Unreachable, *pause, now)
+            }
+            Look::Unreachable(_) => {
+                self.failed(before, Trouble::Unreachable, backoff(before.failures + 1, jitter), now)
+            }
+        }
+    }
+
+    fn failed(self, before: &FetchState, trouble: Trouble, pause: SignedDuration, now: Timestamp) -> FetchState {
+        let since = before.failing_since.unwrap_or(now);
+        if now.duration_since(since) >= self.give_up_after {
+            return FetchState { gave_up_at: Some(now), trouble: Some(trouble), ..fresh(before) };
+        }
+        failing(before, trouble, Some(now + pause), now)
+    }
+}
+
+/// Nothing owed, nothing failing.
+fn fresh(before: &FetchState) -> FetchState {
+    FetchState {
+        application_id: before.application_id.clone(),
+        due_at: None,
+        failures: 0,
+        failing_since: None,
+        trouble: None,
+        gone_at: None,
+        gave_up_at: None,
+    }
+}
+
+fn failing(before: &FetchState, trouble: Trouble, due_at: Option<Timestamp>, now: Timestamp) -> FetchState {
+    FetchState {
+        due_at,
+        failures: before.failures + 1,
+        failing_since: before.failing_since.or(Some(now)),
+        trouble: Some(trouble),
+        ..fresh(before)
+    }
+}

@@ -1,0 +1,186 @@
+//! Soft and hard stop, the tasks that run until then, and what systemd is told.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long draining may take before the hard stop. Shorter than systemd's own 90 s, longer than the
+/// slowest request to Vonage.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Owns every task of the daemon. Two stops: the soft one ends taking on work, the hard one ends waiting.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    soft: CancellationToken,
+    hard: CancellationToken,
+    /// Tasks that work until the soft stop.
+    workers: TaskTracker,
+    /// Tasks that the workers need to the end.
+    servants: TaskTracker,
+    died: Arc<AtomicBool>,
+}
+
+/// How the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to stop and finished what it had begun.
+    Drained,
+    /// It was asked to stop and had to leave something unfinished.
+    CutShort,
+    /// A task died that should have run on.
+    TaskDied,
+}
+
+impl Lifecycle {
+    /// Cancelled when no more work should be taken on.
+    #[must_use]
+    pub fn soft_stop(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Runs a task that should end only after the soft stop. If it ends before, by a panic or by itself,
+    /// the whole daemon stops: a daemon that has lost a part must be seen to fail, and be restarted.
+    pub fn run<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.workers.spawn(self.guarded(name, task));
+    }
+
+    /// Runs a task that the others need until they have ended: the store's writer.
+    pub fn run_to_the_end<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.servants.spawn(self.guarded(name, task));
+    }
+
+    fn guarded<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + Send + 'static + use<F>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let guard = Guard { name, lifecycle: self.clone() };
+        async move {
+            let guard = guard;
+            tokio::select! {
+                () = task => {}
+                () = guard.lifecycle.hard.cancelled() => {}
+            }
+        }
+    }
+
+    /// Runs a short piece of work that the drain waits for.
+    pub fn finish<F>(&self, work: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.workers.spawn(work)
+    }
+
+    /// Begins the soft stop.
+    pub fn stop(&self) {
+        self.soft.cancel();
+    }
+
+    /// Completes when every worker has ended after a soft stop.
+    pub async fn workers_done(&self) {
+        self.soft.cancelled().await;
+        self.workers.close();
+        self.workers.wait().await;
+    }
+
+    /// Waits until every task has ended after a soft stop; after some time, or when `impatient` completes,
+    /// the hard stop ends them.
+    pub async fn drained(&self, impatient: impl Future<Output = ()>) -> End {
+        self.workers_done_or(impatient).await;
+        match (self.died.load(Ordering::SeqCst), self.hard.is_cancelled()) {
+            (true, _) => End::TaskDied,
+            (false, true) => End::CutShort,
+            (false, false) => End::Drained,
+        }
+    }
+
+    async fn workers_done_or(&self, impatient: impl Future<Output = ()>) {
+        let ended = async {
+            self.workers_done().await;
+            self.servants.close();
+            self.servants.wait().await;
+        };
+        tokio::pin!(ended);
+        tokio::select! {
+            () = &mut ended => return,
+            () = tokio::time::sleep(DRAIN_TIMEOUT) => {}
+            () = impatient => {}
+        }
+        tracing::warn!("not everything finished in time; stopping hard");
+        self.hard.cancel();
+        ended.await;
+    }
+}
+
+/// Notices that a task has ended, also when it ended by a panic.
+struct Guard {
+    name: &'static str,
+    lifecycle: Lifecycle,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.lifecycle.soft.is_cancelled() {
+            tracing::error!(task = self.name, "a task that should run on has died; the daemon stops");
+            self.lifecycle.died.store(true, Ordering::SeqCst);
+            self.lifecycle.soft.cancel();
+        }
+    }
+}
+
+/// Completes at the next SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the signals cannot be listened to.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// What systemd is told of the daemon (`sd_notify(3)`). Without systemd nothing happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Status {
+    /// The schema is migrated and both listeners are bound.
+    Ready,
+    /// The soft stop has begun.
+    Stopping,
+    /// It is alive.
+    Alive,
+}
+
+/// Tells systemd.
+pub fn tell(status: Status) {
+    use sd_notify::NotifyState;
+    let state = match status {
+        Status::Ready => NotifyState::Ready,
+        Status::Stopping => NotifyState::Stopping,
+        Status::Alive => NotifyState::Watchdog,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told of the daemon's state");
+    }
+}
+
+/// How often systemd wants to hear [`Status::Alive`], at the latest.
+#[must_use]
+pub fn watchdog_period() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
