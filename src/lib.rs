@@ -49,6 +49,7 @@
 
 pub mod domain;
 pub mod flow;
+pub mod http;
 pub mod lifecycle;
 pub mod simulator;
 pub mod store;

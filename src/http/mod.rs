@@ -1,0 +1,10 @@
+//! Everything that knows status codes.
+
+mod answer;
+mod cursor;
+mod health;
+mod problem;
+pub mod query;
+pub mod webhooks;
+
+pub use answer::{Ncco, NccoError};

@@ -1,0 +1,124 @@
+//! The only place that turns an error into a status: `application/problem+json` (RFC 9457).
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::flow::receive::ReceiveError;
+use crate::store::StoreError;
+
+/// What went wrong, for the one who asked: a status, and what to do about it. It holds nothing of the request.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), header: None }
+    }
+
+    /// 400: the request cannot be understood.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 404: there is no such thing.
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 405: `allowed` is the value of `Allow`.
+    pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("use one of the methods {allowed}"));
+        Self { header: Some((ALLOW, HeaderValue::from_static(allowed))), ..problem }
+    }
+
+    /// 408: the request did not come in whole.
+    pub(super) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time")
+    }
+
+    /// 413: the body is larger than `limit_bytes`.
+    pub(super) fn too_large(limit_bytes: usize) -> Self {
+        let detail = format!("the body is larger than {limit_bytes} bytes (webhooks.max_body_bytes)");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// 415: the body is not JSON by its own word.
+    pub(super) fn not_json() -> Self {
+        let detail = "a webhook's body is application/json: set the application's HTTP method to POST (JSON) or GET";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 503: try again soon.
+    pub(super) fn unavailable(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        Self { header: Some((RETRY_AFTER, HeaderValue::from_static("1"))), ..problem }
+    }
+}
+
+impl From<ReceiveError> for Problem {
+    fn from(error: ReceiveError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ReceiveError::Unsigned(_) => Self::unavailable(detail),
+            ReceiveError::Forged(_) => Self::new(StatusCode::UNAUTHORIZED, detail),
+            ReceiveError::UnknownApplication => Self::not_found(detail),
+            ReceiveError::Unreadable(_) => Self::bad_request(detail),
+            ReceiveError::NotStored(error) => {
+                tracing::error!(%error, "a webhook could not be stored and was refused");
+                Self::unavailable(detail)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a reader could not be answered");
+        match error {
+            StoreError::Corrupt { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the store holds something unreadable; see the log")
+            }
+            _ => Self::unavailable("the store cannot be read now; try again"),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let body = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = (self.status, [content_type], body.to_string()).into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// Answers a path that is nowhere.
+pub(super) async fn no_such_path(method: Method, _: Uri) -> Problem {
+    let _ = method;
+    Problem::not_found("nothing is at this path")
+}
+
+/// Answers a method that a readable path does not have.
+pub(super) async fn only_get() -> Problem {
+    Problem::method_not_allowed("GET, HEAD")
+}
+
+/// Answers a request whose handler panicked; the panic itself is in the log.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered; see the log").into_response()
+}

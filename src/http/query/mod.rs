@@ -1,0 +1,84 @@
+//! The private listener: what is known is asked for here.
+
+mod conversations;
+mod snapshots;
+mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::health;
+use super::problem::{self, Problem};
+use crate::domain::clock::Clock;
+use crate::domain::ids::ConversationId;
+use crate::store::Store;
+
+/// What the private listener works with.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// What is asked.
+    pub store: Arc<dyn Store>,
+    /// Tells whether a conversation is over by now.
+    pub clock: Arc<dyn Clock>,
+    /// Writes the metrics in Prometheus' text format.
+    pub metrics: fn() -> String,
+}
+
+impl FromRef<Query> for Arc<dyn Store> {
+    fn from_ref(query: &Query) -> Self {
+        Arc::clone(&query.store)
+    }
+}
+
+impl Query {
+    /// The routes of the private listener.
+    pub fn router(self) -> Router {
+        let metrics = self.metrics;
+        let text = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+        Router::new()
+            .route("/v1/conversations", readable(get(conversations::list)))
+            .route("/v1/conversations/{id}", readable(get(conversations::one)))
+            .route("/v1/conversations/{id}/snapshots", readable(get(snapshots::list)))
+            .route("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one)))
+            .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
+            .route("/metrics", readable(get(move || async move { (text, metrics()) })))
+            .route("/livez", readable(get(health::livez)))
+            .route("/readyz", readable(get(health::readyz)))
+            .fallback(problem::no_such_path)
+            .layer(CatchPanicLayer::custom(problem::panicked))
+            .with_state(self)
+    }
+
+    /// The conversation that a path names: by its own id, or by a leg's or member's.
+    async fn named(&self, id: &str) -> Result<ConversationId, Problem> {
+        let found = self.store.resolve(id).await?;
+        found.ok_or_else(|| Problem::not_found("no conversation, leg or member has this id, or none was heard of yet"))
+    }
+}
+
+fn readable(route: MethodRouter<Query>) -> MethodRouter<Query> {
+    route.fallback(problem::only_get)
+}
+
+/// An answer in JSON.
+fn json<T: Serialize>(answer: &T) -> Response {
+    let body = serde_json::to_vec(answer).expect("texts, numbers and JSON are always JSON");
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A stored body inside an answer, to the byte. What is no JSON (nothing of the kind is stored knowingly)
+/// becomes a JSON text.
+fn raw(body: Vec<u8>) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(&body).into_owned();
+    RawValue::from_string(text.clone())
+        .or_else(|_| serde_json::value::to_raw_value(&text))
+        .expect("a text is always JSON")
+}

@@ -1,0 +1,127 @@
+//! The public listener: Vonage's webhooks come in here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request as HttpRequest, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method as HttpMethod, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::answer::Ncco;
+use super::health;
+use super::problem::{self, Problem};
+use crate::domain::arrival::{Delivery, Endpoint, Method};
+use crate::flow::receive::{Receiver, Request, count_refusal};
+
+/// How long a body may take to come in whole. Vonage waits 5 to 10 s for the whole exchange.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the public listener works with.
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    /// Takes webhooks in.
+    pub receiver: Arc<Receiver>,
+    /// What answer webhooks are replied to with.
+    pub ncco: Ncco,
+    /// The largest body that is taken.
+    pub max_body_bytes: usize,
+}
+
+impl Webhooks {
+    /// The routes of the public listener.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/webhooks/answer", any(answer))
+            .route("/webhooks/{application}/answer", any(answer))
+            .route("/webhooks/event", any(event))
+            .route("/webhooks/{application}/event", any(event))
+            .route("/livez", get(health::livez).fallback(problem::only_get))
+            .fallback(problem::no_such_path)
+            .layer(CatchPanicLayer::custom(problem::panicked))
+            .with_state(self)
+    }
+
+    async fn read(&self, endpoint: Endpoint, application: Option<String>, request: HttpRequest) -> Result<Request, Problem> {
+        let (head, body) = request.into_parts();
+        let method = method(&head.method).inspect_err(|_| count_refusal("method"))?;
+        let content_type = text_header(&head.headers, CONTENT_TYPE.as_str());
+        if method == Method::Post && !content_type.as_deref().is_none_or(is_json) {
+            count_refusal("content type");
+            return Err(Problem::not_json());
+        }
+        let body = self.body(body).await?;
+        let delivery = Delivery { endpoint, method, query: query(&head.uri), content_type, body: body.into() };
+        Ok(Request { delivery, authorization: text_header(&head.headers, AUTHORIZATION.as_str()), application })
+    }
+
+    async fn body(&self, body: Body) -> Result<Bytes, Problem> {
+        let whole = Limited::new(body, self.max_body_bytes).collect();
+        match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                count_refusal("too large");
+                Err(Problem::too_large(self.max_body_bytes))
+            }
+            Ok(Err(_)) => {
+                count_refusal("broken");
+                Err(Problem::bad_request("the body broke off"))
+            }
+            Err(_) => {
+                count_refusal("too slow");
+                Err(Problem::too_slow())
+            }
+        }
+    }
+}
+
+/// `GET`, `POST /webhooks[/{application}]/answer`: 200 with the NCCO.
+async fn answer(
+    State(webhooks): State<Webhooks>,
+    application: Option<Path<String>>,
+    request: HttpRequest,
+) -> Result<Ncco, Problem> {
+    let request = webhooks.read(Endpoint::Answer, application.map(|Path(id)| id), request).await?;
+    webhooks.receiver.answer(request).await?;
+    Ok(webhooks.ncco)
+}
+
+/// `GET`, `POST /webhooks[/{application}]/event`: 204 and nothing else. Any JSON could be taken for an NCCO
+/// and replace the call's flow.
+async fn event(
+    State(webhooks): State<Webhooks>,
+    application: Option<Path<String>>,
+    request: HttpRequest,
+) -> Result<Response, Problem> {
+    let request = webhooks.read(Endpoint::Event, application.map(|Path(id)| id), request).await?;
+    webhooks.receiver.event(request).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `HEAD` is not `GET`: a webhook that is only probed has not happened.
+fn method(method: &HttpMethod) -> Result<Method, Problem> {
+    match *method {
+        HttpMethod::GET => Ok(Method::Get),
+        HttpMethod::POST => Ok(Method::Post),
+        _ => Err(Problem::method_not_allowed("GET, POST")),
+    }
+}
+
+/// `application/json`, or a type built on it, whatever its parameters.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn query(uri: &Uri) -> Option<String> {
+    uri.query().filter(|query| !query.is_empty()).map(str::to_owned)
+}
