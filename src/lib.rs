@@ -47,10 +47,14 @@
 //! writer. The rows were made by [`flow::derive`], which interprets each conversation whose revision has
 //! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
 
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod domain;
 pub mod flow;
 pub mod http;
 pub mod lifecycle;
 pub mod simulator;
 pub mod store;
+pub mod telemetry;
 pub mod vonage;

@@ -1,3 +1,13 @@
-//! Nothing to run yet.
+//! Arguments → command → exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use conversationd::cli::Arguments;
+use conversationd::config::Environment;
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn main() -> ExitCode {
+    let environment = Environment::new(std::env::vars().collect());
+    Arguments::parse().run(&environment)
+}

@@ -1,0 +1,94 @@
+//! `demo`: the daemon with a simulated Vonage beside it.
+
+mod scene;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Failure, clock, story};
+use crate::lifecycle;
+use crate::simulator::{Call, Pace};
+use scene::Scene;
+
+/// How long after the last webhook everything must be stored.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often the daemon is asked whether everything is stored.
+const ASKED_EVERY: Duration = Duration::from_millis(50);
+
+/// Run the daemon with a simulated Vonage beside it, and play calls.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How many calls: the tutorial's (Alice calls, Bob is connected), and others.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    calls: u32,
+    /// End after printing what was stored; fail if anything was not captured.
+    #[arg(long)]
+    exit: bool,
+    /// Where configuration and store are put. Without it: a directory that is removed at the end.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+impl Demo {
+    /// Plays, prints, and stays unless it was told to exit.
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let signal = lifecycle::stop_signal()?;
+        let scene = Scene::set(self.dir).await?;
+        let outcome = tokio::select! {
+            outcome = perform(&scene, self.calls, self.exit) => outcome,
+            () = signal => Ok(()),
+        };
+        let ended = scene.clear().await;
+        outcome.and(ended)
+    }
+}
+
+async fn perform(scene: &Scene, calls: u32, exit: bool) -> Result<(), Failure> {
+    scene.describe();
+    let tutorial = Call::tutorial();
+    let mut stage = JoinSet::new();
+    let starting = clock().now();
+    for number in 1..calls {
+        let simulator = scene.simulator();
+        let call = Call::inbound(number, starting);
+        stage.spawn(async move { simulator.play(&call, Pace::AfterEachLook).await.is_accepted() });
+    }
+    let mut accepted = scene.simulator().play(&tutorial, Pace::AfterEachLook).await.is_accepted();
+    for result in stage.join_all().await {
+        accepted &= result;
+    }
+    let conversations = everything_stored(scene, calls as usize).await?;
+    let shown = conversations.iter().find(|one| one["id"] == tutorial.conversation.as_str());
+    print!("{}", story::tell(shown.unwrap_or(&Value::Null)));
+    if calls > 1 {
+        print!("\n{}", story::summary(&conversations));
+    }
+    let captured = conversations.iter().filter(|one| one["capture"]["state"] == "captured").count();
+    if !accepted || captured < calls as usize {
+        return Err(Failure::Failed(format!("{captured} of {calls} calls were captured")));
+    }
+    if !exit {
+        scene.invite();
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+/// Asks the daemon until each call is over and seen, or until it has had time enough.
+async fn everything_stored(scene: &Scene, calls: usize) -> Result<Vec<Value>, Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let conversations = scene.conversations().await?;
+        let is_settled = |one: &&Value| one["state"] == "ended" && one["capture"]["state"] != "pending";
+        if conversations.iter().filter(is_settled).count() >= calls || Instant::now() > deadline {
+            return Ok(conversations);
+        }
+        tokio::time::sleep(ASKED_EVERY).await;
+    }
+}

@@ -1,0 +1,60 @@
+//! `fetch`: one look, as the tutorial's "Get the Conversation details".
+
+use clap::Args;
+use serde_json::value::RawValue;
+
+use super::{Failure, clock};
+use crate::config::Config;
+use crate::daemon;
+use crate::domain::ids::ConversationId;
+use crate::domain::snapshot::{Document, DocumentName};
+
+/// Look at one conversation at Vonage now, and print it.
+#[derive(Debug, Args)]
+pub(super) struct Fetch {
+    /// The conversation: CON-…
+    id: ConversationId,
+    /// Keep what was seen as a snapshot, too. A daemon may be running on the store.
+    #[arg(long)]
+    keep: bool,
+    /// Every document that the look consists of, as one JSON object by name.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Fetch {
+    /// Prints the conversation's document, and its members' where they come by themselves.
+    pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
+        let sighting = daemon::look(&config, clock(), &self.id).await?;
+        if self.json {
+            println!("{}", by_name(&sighting.documents));
+        } else {
+            let shown = sighting.documents.iter().filter(|document| !matches!(document.name, DocumentName::Members(_)));
+            shown.for_each(|document| println!("{}", readable(&document.body)));
+        }
+        if self.keep {
+            let number = daemon::keep(&config, &*clock(), self.id, sighting).await?;
+            if let Some(number) = number {
+                eprintln!("kept as snapshot {number}");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn by_name(documents: &[Document]) -> String {
+    let bodies = documents.iter().map(|document| {
+        let body = String::from_utf8_lossy(&document.body).into_owned();
+        let body = RawValue::from_string(body).expect("a look consists of JSON documents");
+        (document.name.to_string(), body)
+    });
+    let bodies: std::collections::BTreeMap<_, _> = bodies.collect();
+    serde_json::to_string(&bodies).expect("JSON in an object is JSON")
+}
+
+/// Indented, with Vonage's order of keys.
+fn readable(body: &[u8]) -> String {
+    serde_json::from_slice::<serde_json::Value>(body)
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned())
+}

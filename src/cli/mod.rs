@@ -1,0 +1,104 @@
+//! The command line: one file for each command.
+
+mod config;
+mod demo;
+mod fetch;
+mod jwt;
+mod serve;
+mod story;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Environment, Faults};
+use crate::daemon::DaemonError;
+use crate::domain::clock::{Clock, SystemClock};
+use crate::telemetry;
+
+/// The exit code for a wrong configuration (`EX_CONFIG` of sysexits.h).
+const EXIT_CONFIGURATION: u8 = 78;
+
+/// Remembers Vonage conversations: who was invited, joined and left, and when.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    /// The configuration file. Without it: $CONVERSATIOND_CONFIG, ./conversationd.toml,
+    /// /etc/conversationd/conversationd.toml, and else the defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Serve,
+    /// Run the daemon with a simulated Vonage beside it, and play calls.
+    Demo(demo::Demo),
+    /// Look at the configuration.
+    Config(config::Command),
+    /// Print a token (JWT) for the application.
+    Jwt(jwt::Jwt),
+    /// Look at one conversation at Vonage now, and print it.
+    Fetch(fetch::Fetch),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Configuration(#[from] Faults),
+    /// The daemon could not do it.
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    /// The system refused something.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+    /// What was asked did not come about.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Arguments {
+    /// Runs the command. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration.
+    #[must_use]
+    pub fn run(self, environment: &Environment) -> ExitCode {
+        match self.attempt(environment) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("conversationd: {failure}");
+                match failure {
+                    Failure::Configuration(_) => ExitCode::from(EXIT_CONFIGURATION),
+                    _ => ExitCode::FAILURE,
+                }
+            }
+        }
+    }
+
+    fn attempt(self, environment: &Environment) -> Result<(), Failure> {
+        let config = || Config::load(self.config.as_deref(), environment);
+        let quiet = matches!(self.command, Command::Demo(_));
+        let filter = environment.get("RUST_LOG").unwrap_or(if quiet { "error" } else { "info" });
+        telemetry::start_logs(filter).map_err(|error| Failure::Failed(format!("RUST_LOG cannot be read: {error}")))?;
+        match self.command {
+            Command::Serve => block_on(serve::serve(config()?)),
+            Command::Demo(demo) => block_on(demo.run()),
+            Command::Config(command) => command.run(config),
+            Command::Jwt(jwt) => jwt.run(&config()?),
+            Command::Fetch(fetch) => block_on(fetch.run(config()?)),
+        }
+    }
+}
+
+fn block_on<F: Future<Output = Result<(), Failure>>>(work: F) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}

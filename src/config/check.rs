@@ -1,0 +1,287 @@
+//! The values as meant. A value that means nothing becomes a fault, and checking goes on.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use secrecy::{SecretSlice, SecretString};
+use toml::{Table, Value};
+use url::{Host, Url};
+
+use super::{Application, Config, Environment, Faults, Fetch};
+use crate::domain::ids::ApplicationId;
+use crate::flow::fetch::Patience;
+use crate::http::Ncco;
+use crate::vonage::client::Family;
+use crate::vonage::token::TokenMint;
+
+/// The values of one section, with the place they are named by in faults.
+struct Section<'a> {
+    table: &'a Table,
+    place: String,
+    faults: &'a mut Faults,
+}
+
+/// Checks everything. `None` only together with faults.
+pub(super) fn check(
+    effective: Table,
+    source: Option<PathBuf>,
+    environment: &Environment,
+    faults: &mut Faults,
+) -> Option<Config> {
+    let mut webhooks = Section::of(&effective, "webhooks", faults);
+    let webhooks_listen = webhooks.address("listen");
+    let max_body_bytes = webhooks.whole("max_body_bytes", 1024, 16 * 1024 * 1024);
+    let signatures = webhooks.one_of("signatures", &["auto", "required", "off"]);
+    let query_listen = Section::of(&effective, "query", faults).private_address("listen");
+    let ncco = Section::of(&effective, "answer", faults).ncco("ncco_file");
+    let store = Section::of(&effective, "store", faults).store("url", environment);
+    let fetch = fetch(&mut Section::of(&effective, "fetch", faults));
+    refuse_what_is_not_acted_on(&effective, faults);
+    let applications = applications(&effective, environment, faults);
+    if let (Some(public), Some(private)) = (webhooks_listen, query_listen)
+        && public == private
+        && public.port() != 0
+    {
+        faults.add("query.listen", "is the same as webhooks.listen: readers and Vonage need an address each");
+    }
+    let signed = signed(signatures.as_deref(), &applications, faults);
+    Some(Config {
+        source,
+        webhooks_listen: webhooks_listen?,
+        max_body_bytes: usize::try_from(max_body_bytes?).ok()?,
+        signed,
+        query_listen: query_listen?,
+        ncco: ncco?,
+        store: store?,
+        fetch: fetch?,
+        applications,
+        effective,
+    })
+}
+
+fn fetch(section: &mut Section<'_>) -> Option<Fetch> {
+    let family = section.family("api_version");
+    let requests_per_second = section.whole("requests_per_second", 1, 1000);
+    let concurrency = section.whole("concurrency", 1, 1000);
+    let poll_interval = section.duration("poll_interval", SignedDuration::from_secs(1));
+    let give_up_after = section.duration("give_up_after", SignedDuration::from_secs(1));
+    Some(Fetch {
+        family: family?,
+        requests_per_second: NonZeroU32::new(requests_per_second?)?,
+        concurrency: concurrency?,
+        patience: Patience { poll_interval: poll_interval?, give_up_after: give_up_after? },
+    })
+}
+
+/// Settings that promise something this version does not do: better refused than silently not done.
+fn refuse_what_is_not_acted_on(effective: &Table, faults: &mut Faults) {
+    const UNSUPPORTED: [(&str, &str); 6] = [
+        ("query", "tokens"),
+        ("query", "default_country"),
+        ("answer", "forward_url"),
+        ("event", "forward_url"),
+        ("retention", "snapshots"),
+        ("retention", "webhooks"),
+    ];
+    for (name, key) in UNSUPPORTED {
+        let value = effective.get(name).and_then(|section| section.get(key));
+        let is_default = match value {
+            Some(Value::String(text)) => text.is_empty() || text == "forever",
+            Some(Value::Array(elements)) => elements.is_empty(),
+            _ => true,
+        };
+        if !is_default {
+            faults.add(format!("{name}.{key}"), "is not supported by this version; leave it at its default");
+        }
+    }
+}
+
+/// Whether webhooks must be signed. Fails closed: where they must be, every application needs a secret.
+fn signed(signatures: Option<&str>, applications: &[Application], faults: &mut Faults) -> bool {
+    let any_secret = applications.iter().any(|application| application.signature_secret.is_some());
+    let signed = match signatures {
+        Some("off") => return false,
+        Some("required") => true,
+        _ => any_secret,
+    };
+    if signed && applications.is_empty() {
+        faults.add("webhooks.signatures", "\"required\" needs an [[application]] with a signature_secret_file");
+    }
+    for (index, application) in applications.iter().enumerate() {
+        if signed && application.signature_secret.is_none() {
+            faults.add(
+                format!("application[{}].signature_secret_file", index + 1),
+                "must be set, since webhooks must be signed: this application's would all be refused",
+            );
+        }
+    }
+    signed
+}
+
+fn applications(effective: &Table, environment: &Environment, faults: &mut Faults) -> Vec<Application> {
+    let blocks = effective.get("application").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut applications: Vec<Application> = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        let Some(table) = block.as_table() else { continue };
+        let place = format!("application[{}]", index + 1);
+        let mut section = Section { table, place, faults };
+        let Some(application) = section.application(environment) else { continue };
+        if applications.iter().any(|other| other.id == application.id) {
+            section.fault("id", "is there twice");
+        }
+        applications.push(application);
+    }
+    applications
+}
+
+impl<'a> Section<'a> {
+    fn of(effective: &'a Table, name: &'static str, faults: &'a mut Faults) -> Self {
+        let table = effective.get(name).and_then(Value::as_table).expect("the shipped file has every section");
+        Self { table, place: name.to_owned(), faults }
+    }
+
+    fn fault(&mut self, key: &str, message: impl Into<String>) {
+        self.faults.add(format!("{}.{key}", self.place), message);
+    }
+
+    fn text(&self, key: &str) -> &'a str {
+        self.table.get(key).and_then(Value::as_str).expect("the type was compared with the default's")
+    }
+
+    fn address(&mut self, key: &str) -> Option<SocketAddr> {
+        let address = self.text(key).parse().ok();
+        if address.is_none() {
+            self.fault(key, "is not an IP address and port, such as \"127.0.0.1:3000\" or \"[::]:3000\"");
+        }
+        address
+    }
+
+    fn private_address(&mut self, key: &str) -> Option<SocketAddr> {
+        let address = self.address(key)?;
+        if !address.ip().is_loopback() {
+            self.fault(key, "must be a loopback address, such as \"127.0.0.1:3001\": without tokens anybody could read");
+        }
+        Some(address)
+    }
+
+    fn whole(&mut self, key: &str, least: u32, most: u32) -> Option<u32> {
+        let number = self.table.get(key).and_then(Value::as_integer).and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.fault(key, format!("must be from {least} to {most}"));
+        }
+        number
+    }
+
+    fn one_of(&mut self, key: &str, choices: &[&str]) -> Option<String> {
+        let text = self.text(key);
+        if choices.contains(&text) {
+            return Some(text.to_owned());
+        }
+        self.fault(key, format!("must be one of \"{}\"", choices.join("\", \"")));
+        None
+    }
+
+    fn family(&mut self, key: &str) -> Option<Family> {
+        let text = self.one_of(key, &Family::ALL.map(Family::as_str))?;
+        Family::ALL.into_iter().find(|family| family.as_str() == text)
+    }
+
+    fn duration(&mut self, key: &str, least: SignedDuration) -> Option<SignedDuration> {
+        let duration = self.text(key).parse::<SignedDuration>().ok().filter(|duration| *duration >= least);
+        if duration.is_none() {
+            self.fault(key, format!("must be a duration of at least {least:#}, such as \"15s\" or \"10m\""));
+        }
+        duration
+    }
+
+    fn ncco(&mut self, key: &str) -> Option<Option<Ncco>> {
+        let file = self.text(key);
+        if file.is_empty() {
+            return Some(None);
+        }
+        match Ncco::read(Path::new(file)) {
+            Ok(ncco) => Some(Some(ncco)),
+            Err(error) => {
+                self.fault(key, format!("{file} {error}"));
+                None
+            }
+        }
+    }
+
+    fn store(&mut self, key: &str, environment: &Environment) -> Option<PathBuf> {
+        let path = self.text(key).strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        let path = path.map(|path| path.split('?').next().unwrap_or(path)).filter(|path| !path.is_empty());
+        let Some(path) = path else {
+            self.fault(key, "must be \"sqlite:\" and a path, such as \"sqlite:conversationd.db\"");
+            return None;
+        };
+        // systemd gives several directories separated by colons; the first is the unit's own.
+        let state_directory = environment.get("STATE_DIRECTORY").and_then(|directories| directories.split(':').next());
+        Some(state_directory.map_or_else(|| PathBuf::from(path), |directory| Path::new(directory).join(path)))
+    }
+
+    fn application(&mut self, environment: &Environment) -> Option<Application> {
+        let id = ApplicationId::parse(self.text("id")).ok();
+        if id.is_none() {
+            self.fault("id", "must be the application's id, as the Vonage dashboard shows it");
+        }
+        let key = self.secret_file("private_key_file", environment);
+        let signature_secret = self.signature_secret(environment);
+        let api_url = self.api_url("api_url");
+        let api_key = Some(self.text("api_key").to_owned()).filter(|key| !key.is_empty());
+        let mint = TokenMint::new(id.clone()?, &SecretSlice::from(key?));
+        let mint = mint.map_err(|error| self.fault("private_key_file", format!("is {error}"))).ok();
+        Some(Application { id: id?, mint: Arc::new(mint?), signature_secret: signature_secret?, api_key, api_url: api_url? })
+    }
+
+    fn signature_secret(&mut self, environment: &Environment) -> Option<Option<SecretString>> {
+        const KEY: &str = "signature_secret_file";
+        if self.text(KEY).is_empty() {
+            return Some(None);
+        }
+        let bytes = self.secret_file(KEY, environment)?;
+        let secret = String::from_utf8(bytes).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        if secret.is_none() {
+            self.fault(KEY, "the file is empty or not text: it holds the account's signature secret and nothing else");
+        }
+        Some(Some(secret?.into()))
+    }
+
+    /// Reads a file that holds a secret: for a relative path the systemd credential of that name comes first.
+    fn secret_file(&mut self, key: &str, environment: &Environment) -> Option<Vec<u8>> {
+        let file = Path::new(self.text(key));
+        let credential = environment.get("CREDENTIALS_DIRECTORY").map(|directory| Path::new(directory).join(file));
+        let path = credential.filter(|path| file.is_relative() && path.exists()).unwrap_or_else(|| file.to_owned());
+        match std::fs::read(&path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let hint = "name a readable file, or load it as a systemd credential of that name";
+                self.fault(key, format!("{} cannot be read ({error}): {hint}", path.display()));
+                None
+            }
+        }
+    }
+
+    /// The bearer token goes to this address: it must be the right one, and nobody may listen in.
+    fn api_url(&mut self, key: &str) -> Option<Url> {
+        let url = Url::parse(self.text(key)).ok().filter(|url| {
+            let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+            plain && url.fragment().is_none() && url.has_host()
+        });
+        let loopback = |url: &Url| match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        let safe = url.filter(|url| url.scheme() == "https" || (url.scheme() == "http" && loopback(url)));
+        if safe.is_none() {
+            self.fault(key, "must be an https:// address without user, query and fragment (http:// on loopback only)");
+        }
+        safe
+    }
+}

@@ -1,0 +1,189 @@
+//! The configuration: as written → as meant, with every fault at once.
+//!
+//! The commented file that is shipped holds every key with its default, and is the schema: a key that it
+//! does not have is unknown, and a value of another type than its default's is wrong.
+
+mod check;
+mod file;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::domain::ids::ApplicationId;
+use crate::flow::fetch::Patience;
+use crate::http::Ncco;
+use crate::vonage::client::Family;
+use crate::vonage::token::TokenMint;
+
+/// The commented file with every default.
+pub const DEFAULT_FILE: &str = include_str!("../../config/conversationd.toml");
+
+/// Where a configuration is looked for when nothing names one.
+const USUAL_PLACES: [&str; 2] = ["conversationd.toml", "/etc/conversationd/conversationd.toml"];
+
+/// The environment: names and values. Handed in by `main`, so that nothing else reads it.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    /// An environment of these variables.
+    #[must_use]
+    pub fn new(variables: Vec<(String, String)>) -> Self {
+        Self(variables)
+    }
+
+    /// The value of a variable that is set to something.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+/// One thing that is wrong, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key, or the file.
+    pub place: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Everything that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Faults(pub Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, place: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Fault { place: place.into(), message: message.into() });
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Fault { place, message }) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{separator}{place}: {message}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// What the daemon is to do.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from, if there was one.
+    pub source: Option<PathBuf>,
+    /// Where Vonage connects.
+    pub webhooks_listen: SocketAddr,
+    /// The largest webhook body that is taken.
+    pub max_body_bytes: usize,
+    /// Whether webhooks must be signed.
+    pub signed: bool,
+    /// Where readers connect.
+    pub query_listen: SocketAddr,
+    /// What answer webhooks are replied to with; `None` where nothing is configured.
+    pub ncco: Option<Ncco>,
+    /// The store's file.
+    pub store: PathBuf,
+    /// How Vonage is asked.
+    pub fetch: Fetch,
+    /// Whose conversations are remembered.
+    pub applications: Vec<Application>,
+    effective: toml::Table,
+}
+
+/// How Vonage is asked.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// The path family.
+    pub family: Family,
+    /// Requests in any second.
+    pub requests_per_second: NonZeroU32,
+    /// Looks at one time.
+    pub concurrency: u32,
+    /// When to look again.
+    pub patience: Patience,
+}
+
+/// A Vonage application, with its secrets.
+#[derive(Debug)]
+pub struct Application {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Makes its tokens.
+    pub mint: Arc<TokenMint>,
+    /// The account's signature secret.
+    pub signature_secret: Option<SecretString>,
+    /// The account.
+    pub api_key: Option<String>,
+    /// Where its API is.
+    pub api_url: Url,
+}
+
+impl Config {
+    /// Reads the configuration: the file, if there is one, and the environment over it.
+    ///
+    /// # Errors
+    /// Every fault that was found.
+    pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let source = match named.map(Path::to_owned).or(environment.get("CONVERSATIOND_CONFIG").map(PathBuf::from)) {
+            Some(named) => Some(named),
+            None => USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()),
+        };
+        let effective = file::effective(source.as_deref(), environment, &mut faults);
+        let config = check::check(effective, source, environment, &mut faults);
+        match config {
+            Some(config) if faults.0.is_empty() => Ok(config),
+            _ => Err(faults),
+        }
+    }
+
+    /// The values in force, as a configuration file. Secrets are in files of their own, which are only named.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        self.effective.to_string()
+    }
+
+    /// The same as one JSON object.
+    #[must_use]
+    pub fn effective_json(&self) -> String {
+        serde_json::to_string(&self.effective).expect("texts, numbers and lists are always JSON")
+    }
+
+    /// What is allowed but may not be meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.applications.is_empty() {
+            warnings.push(
+                "no [[application]] is configured: webhooks are recorded, but no conversation can be fetched".to_owned(),
+            );
+        }
+        if !self.signed {
+            warnings.push(
+                "webhooks are not checked for a signature: anybody who reaches the public listener can write to the \
+                 record; set signature_secret_file and webhooks.signatures = \"required\""
+                    .to_owned(),
+            );
+        }
+        if self.ncco.is_none() {
+            warnings.push(
+                "no answer.ncco_file is configured: a call that asks for its NCCO gets an empty one, and ends".to_owned(),
+            );
+        }
+        warnings
+    }
+}

@@ -1,0 +1,303 @@
+//! Wires one of each together: ready → serve → drain → stop.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+use crate::config::{Application, Config};
+use crate::domain::clock::Clock;
+use crate::domain::fetch::{FetchState, Finding, Settlement};
+use crate::domain::ids::{ApplicationId, ConversationId};
+use crate::domain::snapshot::Sighting;
+use crate::flow::derive::Deriver;
+use crate::flow::fetch::{self, Fetcher};
+use crate::flow::receive::{self, Receiver};
+use crate::flow::Wake;
+use crate::http::Ncco;
+use crate::http::query::Query;
+use crate::http::webhooks::Webhooks;
+use crate::lifecycle::{self, End, Lifecycle, Status};
+use crate::store::{self, Store, StoreError};
+use crate::telemetry;
+use crate::vonage::client::{self, Client, Look};
+use crate::vonage::pace::Pace;
+use crate::vonage::signature::{Signer, Verifier};
+
+/// Why the daemon did not start, or a command could not work.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// An address is taken or is not of this machine.
+    #[error("{setting} {address} cannot be listened on: {error}")]
+    Listen {
+        /// The key of the address.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A listener broke while it was prepared.
+    #[error("a listener cannot be used: {0}")]
+    Listener(#[from] std::io::Error),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up on this machine: {0}")]
+    Tls(reqwest::Error),
+    /// No application is configured.
+    #[error("no [[application]] is configured: add one with its id and private_key_file")]
+    NoApplication,
+    /// Vonage does not know the conversation.
+    #[error("Vonage does not know this conversation (404): it is over, another application's, or in another region")]
+    NotFound,
+    /// Vonage refused the token.
+    #[error("Vonage refuses the token ({0}): check [[application]] id and private_key_file, and this machine's clock")]
+    Refused(u16),
+    /// Vonage did not answer.
+    #[error("{0}; try again")]
+    Unreachable(client::Failure),
+    /// The key cannot sign.
+    #[error(transparent)]
+    Token(#[from] crate::vonage::token::MintError),
+}
+
+/// Two bound sockets.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For Vonage.
+    pub public: TcpListener,
+    /// For readers.
+    pub private: TcpListener,
+}
+
+impl Listeners {
+    /// Binds the configured addresses.
+    ///
+    /// # Errors
+    /// When one is taken or is not of this machine.
+    pub async fn bind(config: &Config) -> Result<Self, DaemonError> {
+        Ok(Self {
+            public: listen("webhooks.listen", config.webhooks_listen).await?,
+            private: listen("query.listen", config.query_listen).await?,
+        })
+    }
+}
+
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, DaemonError> {
+    TcpListener::bind(address).await.map_err(|error| DaemonError::Listen { setting, address, error })
+}
+
+/// A daemon that runs.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Where Vonage connects.
+    pub public: SocketAddr,
+    /// Where readers connect.
+    pub private: SocketAddr,
+    store: Arc<dyn Store>,
+    lifecycle: Lifecycle,
+    wakes: [Wake; 2],
+}
+
+/// Starts everything. When this returns, the schema is migrated and both listeners are answering.
+///
+/// # Errors
+/// When the store cannot be opened, or TLS is not to be had.
+pub async fn start(config: Config, listeners: Listeners, clock: Arc<dyn Clock>) -> Result<Daemon, DaemonError> {
+    telemetry::start_metrics();
+    let lifecycle = Lifecycle::default();
+    let (store, writer) = store::open(&config.store).await?;
+    lifecycle.run_to_the_end("writer", writer.run());
+
+    let wakes = [Wake::default(), Wake::default()];
+    let [fetch_wake, derive_wake] = wakes.clone();
+    let deriver = Deriver::new(Arc::clone(&store), derive_wake.clone());
+    lifecycle.run("deriver", deriver.run(lifecycle.soft_stop().clone()));
+    if !config.applications.is_empty() {
+        let parts = fetch::Parts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            clients: clients(&config, &clock)?,
+            patience: config.fetch.patience,
+            concurrency: config.fetch.concurrency,
+            wake: fetch_wake,
+            changed: derive_wake,
+        };
+        lifecycle.run("fetcher", Fetcher::new(parts).run(lifecycle.soft_stop().clone()));
+    }
+
+    let receiver = receive::Parts {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        verifier: config.signed.then(|| verifier(&config.applications)),
+        applications: config.applications.iter().map(|application| application.id.clone()).collect(),
+        wakes: wakes.clone(),
+        lifecycle: lifecycle.clone(),
+    };
+    let webhooks = Webhooks {
+        receiver: Arc::new(Receiver::new(receiver)),
+        ncco: config.ncco.clone().unwrap_or_else(Ncco::empty),
+        max_body_bytes: config.max_body_bytes,
+    };
+    let query = Query { store: Arc::clone(&store), clock, metrics: telemetry::metrics_text };
+    let public = serve(&lifecycle, "public listener", listeners.public, webhooks.router())?;
+    let private = serve(&lifecycle, "private listener", listeners.private, query.router())?;
+    if let Some(period) = lifecycle::watchdog_period() {
+        lifecycle.run("watchdog", feed_watchdog(Arc::clone(&store), period, lifecycle.clone()));
+    }
+    Ok(Daemon { public, private, store, lifecycle, wakes })
+}
+
+impl Daemon {
+    /// Begins the soft stop.
+    pub fn stop(&self) {
+        self.lifecycle.stop();
+    }
+
+    /// Makes everybody look at the store at once, as after a change of the clock.
+    pub fn wake(&self) {
+        self.wakes.iter().for_each(Wake::wake);
+    }
+
+    /// Waits for the soft stop, whoever begins it, and then until everything is finished and closed.
+    /// `impatient` cuts that short.
+    pub async fn ended(self, impatient: impl Future<Output = ()>) -> End {
+        self.lifecycle.soft_stop().cancelled().await;
+        let closing = async {
+            // The listeners and workers write until they end; the writer ends when the store is closed.
+            self.lifecycle.workers_done().await;
+            self.store.close().await;
+        };
+        let drained = self.lifecycle.drained(impatient);
+        let (end, ()) = tokio::join!(drained, closing);
+        end
+    }
+
+    /// Completes when the soft stop has begun.
+    pub async fn stopping(&self) {
+        self.lifecycle.soft_stop().cancelled().await;
+    }
+}
+
+fn serve(
+    lifecycle: &Lifecycle,
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+) -> Result<SocketAddr, DaemonError> {
+    let address = listener.local_addr()?;
+    let soft = lifecycle.soft_stop().clone();
+    lifecycle.run(name, async move {
+        let server = axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
+        if let Err(error) = server.await {
+            tracing::error!(%error, listener = name, "a listener failed");
+        }
+    });
+    Ok(address)
+}
+
+fn verifier(applications: &[Application]) -> Verifier {
+    let signers = applications.iter().filter_map(|application| {
+        let secret = application.signature_secret.as_ref()?;
+        Some(Signer::new(application.id.clone(), application.api_key.clone(), secret))
+    });
+    Verifier::new(signers.collect())
+}
+
+/// A client for each application. They keep one pace: Vonage's limits are the account's.
+fn clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<HashMap<ApplicationId, Client>, DaemonError> {
+    let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
+    let client = |application: &Application| {
+        let settings = client::Settings {
+            api_url: application.api_url.clone(),
+            family: config.fetch.family,
+            mint: Arc::clone(&application.mint),
+            pace: Arc::clone(&pace),
+        };
+        let client = Client::new(settings, Arc::clone(clock)).map_err(DaemonError::Tls)?;
+        Ok((application.id.clone(), client))
+    };
+    config.applications.iter().map(client).collect()
+}
+
+/// Tells systemd that the daemon is alive as long as its writer answers. A store that refuses to write is
+/// not a reason to be killed: answer webhooks are still replied to.
+async fn feed_watchdog(store: Arc<dyn Store>, period: Duration, lifecycle: Lifecycle) {
+    while !lifecycle.soft_stop().is_cancelled() {
+        if let Err(error) = store.check().await {
+            tracing::warn!(%error, "the store cannot be written to");
+        }
+        lifecycle::tell(Status::Alive);
+        tokio::select! {
+            () = lifecycle.soft_stop().cancelled() => {}
+            () = tokio::time::sleep(period / 2) => {}
+        }
+    }
+}
+
+/// A token of the only application, or of the first.
+///
+/// # Errors
+/// When there is no application, or its key cannot sign.
+pub fn token(config: &Config, clock: &dyn Clock, life: jiff::SignedDuration) -> Result<SecretString, DaemonError> {
+    let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
+    Ok(application.mint.mint(clock.now(), life)?)
+}
+
+/// Looks at one conversation now.
+///
+/// # Errors
+/// When there is no application, or when Vonage does not tell.
+pub async fn look(config: &Config, clock: Arc<dyn Clock>, id: &ConversationId) -> Result<Sighting, DaemonError> {
+    let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
+    let clients = clients(config, &clock)?;
+    let client = clients.get(&application.id).expect("there is a client for each application");
+    match client.look(id, None).await {
+        Look::Seen(sighting) => Ok(sighting),
+        Look::Unchanged(_) => unreachable!("nothing was known that could be unchanged"),
+        Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),
+        Look::Refused(status) => Err(DaemonError::Refused(status)),
+        Look::Unreachable(failure) => Err(DaemonError::Unreachable(failure)),
+    }
+}
+
+/// Keeps what a look of [`look`] found. A daemon may be running on the same store. Returns the number of the
+/// snapshot.
+///
+/// # Errors
+/// When the store cannot be opened or written.
+pub async fn keep(
+    config: &Config,
+    clock: &dyn Clock,
+    id: ConversationId,
+    sighting: Sighting,
+) -> Result<Option<u32>, DaemonError> {
+    let (store, _writer) = store::open_shared(&config.store).await?;
+    let before = store.history(&id).await?;
+    let state = before.map_or_else(
+        || FetchState {
+            application_id: config.applications.first().map(|application| application.id.clone()),
+            due_at: None,
+            failures: 0,
+            failing_since: None,
+            trouble: None,
+            gone_at: None,
+            gave_up_at: None,
+        },
+        |history| history.fetch,
+    );
+    // Nothing that a webhook has asked for is settled by this look: the daemon's own is still owed.
+    let finding = Finding::Seen(sighting);
+    let settlement = Settlement { conversation_id: id, asked: i64::MAX, finding, state, settled_at: clock.now() };
+    let number = store.settle(settlement).await?;
+    let deriver = Deriver::new(Arc::clone(&store), Wake::default());
+    deriver.step().await?;
+    store.close().await;
+    Ok(number)
+}
