@@ -1,0 +1,3 @@
+//! Every test but the simulator's own: one binary, linked once.
+
+mod support;
