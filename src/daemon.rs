@@ -279,7 +279,7 @@ pub async fn keep(
     sighting: Sighting,
 ) -> Result<Option<u32>, DaemonError> {
     let (store, _writer) = store::open_shared(&config.store).await?;
-    let before = store.history(&id).await?;
+    let before = store.histories(std::slice::from_ref(&id)).await?.pop();
     let state = before.map_or_else(
         || FetchState {
             application_id: config.applications.first().map(|application| application.id.clone()),

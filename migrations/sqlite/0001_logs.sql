@@ -5,7 +5,7 @@ CREATE TABLE arrivals (
     -- Never reused, even after retention has deleted the newest rows: readers resume from it.
     number           INTEGER PRIMARY KEY AUTOINCREMENT,
     -- SHA-256 over endpoint, method, application, query and body: what makes two deliveries one event.
-    digest           BLOB    NOT NULL UNIQUE,
+    digest           BLOB    NOT NULL,
     endpoint         TEXT    NOT NULL,
     method           TEXT    NOT NULL,
     -- All of a GET webhook is in its query string, kept undecoded.
@@ -20,12 +20,18 @@ CREATE TABLE arrivals (
     conversation_id  TEXT,
     -- Only a transfer has it: the leg is told of in both conversations.
     transferred_to   TEXT,
+    -- Vonage's own time; 0 where the webhook has none, since it is part of the unique key, in which one NULL
+    -- never equals another.
+    occurred_at      INTEGER NOT NULL,
     received_at      INTEGER NOT NULL,
     deliveries       INTEGER NOT NULL DEFAULT 1,
-    last_received_at INTEGER NOT NULL
+    last_received_at INTEGER NOT NULL,
+    -- The digest alone is unique. The time before it, which a redelivery has too, makes the events of one
+    -- moment neighbours: a commit touches a few pages of this index and not one for each event.
+    UNIQUE (occurred_at, digest)
 ) STRICT;
 
-CREATE INDEX arrivals_by_conversation ON arrivals (conversation_id, number) WHERE conversation_id IS NOT NULL;
+CREATE INDEX arrivals_by_conversation ON arrivals (conversation_id) WHERE conversation_id IS NOT NULL;
 CREATE INDEX arrivals_by_transfer ON arrivals (transferred_to, number) WHERE transferred_to IS NOT NULL;
 
 -- One row for each conversation that was heard of: the look that is owed, and how the tries went.
@@ -43,14 +49,23 @@ CREATE TABLE fetches (
     trouble              TEXT,
     gone_at              INTEGER,
     gave_up_at           INTEGER,
-    -- Counts every change to what is known of the conversation; the other one says up to which of them the
-    -- derived tables have followed.
+    -- Counts every change to what is known of the conversation; the other one says which of them the derived
+    -- tables have followed, so that an older interpretation does not replace a newer one.
     revision             INTEGER NOT NULL DEFAULT 1,
-    interpreted_revision INTEGER NOT NULL DEFAULT 0
+    interpreted_revision INTEGER NOT NULL DEFAULT 0,
+    -- 1 after a look, until it is interpreted. Arrivals do not set it: they are found by their numbers.
+    looked_at            INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX fetches_by_due ON fetches (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX fetches_stale ON fetches (conversation_id) WHERE revision > interpreted_revision;
+CREATE INDEX fetches_looked_at ON fetches (conversation_id) WHERE looked_at = 1;
+
+-- Up to which arrival the derived tables have followed. One row.
+CREATE TABLE derivation (
+    through INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO derivation (through) VALUES (0);
 
 -- Versions of a conversation. Append-only: a row changes only to move its last confirmation.
 CREATE TABLE snapshots (

@@ -128,6 +128,8 @@ pub struct NewArrival {
     pub conversation_id: Option<ConversationId>,
     /// The conversation that a `transfer` moved a leg to.
     pub transferred_to: Option<ConversationId>,
+    /// Vonage's own time for what happened, where the webhook has one.
+    pub occurred_at: Option<Timestamp>,
     /// When its last byte was read here.
     pub received_at: Timestamp,
 }

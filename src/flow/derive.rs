@@ -8,14 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wake;
 use super::interpret::interpret;
-use crate::store::{Store, StoreError};
+use crate::store::{Stale, Store, StoreError};
 
-/// Conversations in one transaction.
-const BATCH: u32 = 64;
+/// Arrivals that are followed up, and looks, in one transaction: few enough not to keep the writer from
+/// webhooks for longer than they keep it from each other.
+const BATCH: u32 = 128;
 
-/// After a batch this many times its own duration is left to others: webhooks share the processors and the
-/// writer, and they cannot wait, while a derived row can.
-const REST_FACTOR: u32 = 3;
+/// While webhooks come in, this many times a batch's own duration is left to them after it: they share the
+/// processors and the writer, and they cannot wait, while a derived row can.
+const REST_FACTOR: u32 = 9;
 
 /// The longest rest.
 const LONGEST_REST: Duration = Duration::from_millis(500);
@@ -51,6 +52,7 @@ impl Deriver {
         while !stop.is_cancelled() {
             let began = Instant::now();
             let rest = match self.step().await {
+                Ok(Step::Did(_)) if self.wake.is_quiet() => Some(Duration::ZERO),
                 Ok(Step::Did(_)) => Some((began.elapsed() * REST_FACTOR).min(LONGEST_REST)),
                 Ok(Step::Idle) => None,
                 Err(error) => {
@@ -73,17 +75,14 @@ impl Deriver {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn step(&self) -> Result<Step, StoreError> {
-        let mut interpretations = Vec::new();
-        for id in self.store.stale(BATCH).await? {
-            if let Some(history) = self.store.history(&id).await? {
-                interpretations.push((interpret(&history), history.revision));
-            }
-        }
-        let count = interpretations.len();
-        if count == 0 {
+        let stale = self.store.stale(BATCH).await?;
+        if stale == Stale::default() {
             return Ok(Step::Idle);
         }
-        self.store.save(interpretations).await?;
-        Ok(Step::Did(count))
+        let conversations: Vec<_> = stale.conversations.into_iter().collect();
+        let histories = self.store.histories(&conversations).await?;
+        let interpreted = histories.iter().map(|history| (interpret(history), history.revision));
+        self.store.save(interpreted.collect(), stale.through).await?;
+        Ok(Step::Did(histories.len()))
     }
 }

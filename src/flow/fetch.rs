@@ -161,7 +161,8 @@ impl Fetcher {
 
     /// Whether the conversation goes on, with what the look has shown but nobody has stored yet.
     async fn state_after(&self, lease: &Lease, look: &Look, now: Timestamp) -> State {
-        let mut history = match self.parts.store.history(&lease.conversation_id).await {
+        let histories = self.parts.store.histories(std::slice::from_ref(&lease.conversation_id)).await;
+        let mut history = match histories.map(|mut histories| histories.pop()) {
             Ok(Some(history)) => history,
             Ok(None) => return State::Live,
             Err(error) => {

@@ -8,6 +8,7 @@ mod schedule;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 /// Says "something may have changed": whoever wakes up reads from the store what that is. It carries no data,
@@ -19,6 +20,11 @@ impl Wake {
     /// Wakes the one that waits, or lets the next wait return at once.
     pub fn wake(&self) {
         self.0.notify_one();
+    }
+
+    /// Whether nobody has called for a wake-up since this was last asked or waited for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.notified().now_or_never().is_none()
     }
 
     /// Waits for a wake-up.

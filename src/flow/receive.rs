@@ -149,6 +149,7 @@ impl Receiver {
             conversation_id: webhook.conversation_id(),
             transferred_to: webhook.transferred_to(),
             kind,
+            occurred_at: webhook.timestamp(),
             received_at,
             delivery,
         })

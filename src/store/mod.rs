@@ -11,6 +11,7 @@ mod sqlite;
 
 pub use sqlite::{MIGRATOR, Writer};
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,6 +79,15 @@ pub struct Listed {
     pub interpretation: Interpretation,
 }
 
+/// Conversations that wait for their interpretation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stale {
+    /// Which.
+    pub conversations: BTreeSet<ConversationId>,
+    /// The number of the last arrival that asked for it; `None` when none did.
+    pub through: Option<i64>,
+}
+
 /// What the daemon keeps: two logs, what is owed, and what is derived.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -109,14 +119,20 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- interpretation
 
-    /// At most `limit` conversations whose interpretation is older than what is known of them.
-    async fn stale(&self, limit: u32) -> Result<Vec<ConversationId>, StoreError>;
+    /// Conversations whose interpretation is older than what is known of them: those that the next `limit`
+    /// arrivals speak of, and as many that were looked at.
+    async fn stale(&self, limit: u32) -> Result<Stale, StoreError>;
 
-    /// Everything that is known of a conversation.
-    async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError>;
+    /// Everything that is known of these conversations; nothing for one that was never heard of.
+    async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError>;
 
-    /// Replaces interpretations. Each goes with the [`History::revision`] that it was made from.
-    async fn save(&self, interpretations: Vec<(Interpretation, i64)>) -> Result<(), StoreError>;
+    /// Replaces interpretations, except where a newer one is there. Each goes with the [`History::revision`]
+    /// that it was made from; `through` is [`Stale::through`] of the work that is done with this.
+    async fn save(
+        &self,
+        interpretations: Vec<(Interpretation, i64)>,
+        through: Option<i64>,
+    ) -> Result<(), StoreError>;
 
     // --- reading
 

@@ -1,7 +1,11 @@
 //! The log of webhooks.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, query};
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Sqlite, query};
 
 use super::StoreError;
 use super::rows::{Table, placeholders};
@@ -14,55 +18,69 @@ pub(super) const MAX_ROWS: usize = 128;
 
 const TABLE: Table = Table("arrivals");
 
-const COLUMNS: usize = 13;
+const COLUMNS: usize = 14;
 
-/// Appends in one statement. The unique digest decides what is a redelivery, also within the batch.
-pub(super) async fn append(connection: &mut SqliteConnection, arrivals: &[NewArrival]) -> Result<(), StoreError> {
-    let statement = format!(
+/// The statement that appends so many arrivals. The unique key decides what is a redelivery, also within the
+/// batch.
+pub(super) fn insert(rows: usize) -> String {
+    format!(
         "INSERT INTO arrivals (digest, endpoint, method, query, content_type, body, application_id, origin, kind,
-            conversation_id, transferred_to, received_at, last_received_at)
+            conversation_id, transferred_to, occurred_at, received_at, last_received_at)
          VALUES {}
-         ON CONFLICT (digest) DO UPDATE
+         ON CONFLICT (occurred_at, digest) DO UPDATE
          SET deliveries = deliveries + 1, last_received_at = max(last_received_at, excluded.last_received_at)",
-        placeholders(arrivals.len(), COLUMNS)
-    );
-    let mut insert = query(AssertSqlSafe(statement));
+        placeholders(rows, COLUMNS)
+    )
+}
+
+/// Fills in the values of [`insert`].
+pub(super) fn bind<'q>(
+    mut insert: Query<'q, Sqlite, SqliteArguments>,
+    arrivals: &[NewArrival],
+) -> Query<'q, Sqlite, SqliteArguments> {
     for arrival in arrivals {
         let delivery = &arrival.delivery;
         insert = insert
             .bind(delivery.digest(arrival.application_id.as_ref()).as_bytes().to_vec())
             .bind(delivery.endpoint.as_str())
             .bind(delivery.method.as_str())
-            .bind(delivery.query.as_deref())
-            .bind(delivery.content_type.as_deref())
-            .bind(delivery.body.as_slice())
-            .bind(arrival.application_id.as_ref().map(ApplicationId::as_str))
+            .bind(delivery.query.clone())
+            .bind(delivery.content_type.clone())
+            .bind(delivery.body.clone())
+            .bind(arrival.application_id.as_ref().map(|id| id.as_str().to_owned()))
             .bind(arrival.origin.as_str())
-            .bind(arrival.kind.as_str())
-            .bind(arrival.conversation_id.as_ref().map(ConversationId::as_str))
-            .bind(arrival.transferred_to.as_ref().map(ConversationId::as_str))
+            .bind(arrival.kind.clone())
+            .bind(arrival.conversation_id.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(arrival.transferred_to.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(arrival.occurred_at.map_or(0, Timestamp::as_microsecond))
             .bind(arrival.received_at.as_microsecond())
             .bind(arrival.received_at.as_microsecond());
     }
-    insert.execute(connection).await?;
-    Ok(())
+    insert
 }
 
-/// The arrivals that speak of a conversation, oldest first.
-pub(super) async fn of_conversation(
+/// The arrivals that speak of these conversations (a JSON array of ids), oldest first. One that speaks of two
+/// is there for both.
+pub(super) async fn of_conversations(
     connection: &mut SqliteConnection,
-    id: &ConversationId,
-) -> Result<Vec<Arrival>, StoreError> {
+    ids: &str,
+) -> Result<HashMap<String, Vec<Arrival>>, StoreError> {
     let rows = query(
-        "SELECT * FROM arrivals WHERE conversation_id = ?1
-         UNION
-         SELECT * FROM arrivals WHERE transferred_to = ?1
+        "SELECT conversation_id AS speaks_of, * FROM arrivals
+         WHERE conversation_id IN (SELECT value FROM json_each(?1))
+         UNION ALL
+         SELECT transferred_to AS speaks_of, * FROM arrivals
+         WHERE transferred_to IN (SELECT value FROM json_each(?1)) AND transferred_to IS NOT conversation_id
          ORDER BY number",
     )
-    .bind(id.as_str())
+    .bind(ids)
     .fetch_all(connection)
     .await?;
-    rows.iter().map(arrival).collect()
+    let mut arrivals: HashMap<String, Vec<Arrival>> = HashMap::new();
+    for row in &rows {
+        arrivals.entry(TABLE.get(row, "speaks_of")?).or_default().push(arrival(row)?);
+    }
+    Ok(arrivals)
 }
 
 fn arrival(row: &SqliteRow) -> Result<Arrival, StoreError> {
@@ -82,6 +100,7 @@ fn arrival(row: &SqliteRow) -> Result<Arrival, StoreError> {
             kind: TABLE.get(row, "kind")?,
             conversation_id: TABLE.parsed_option(row, "conversation_id", conversation)?,
             transferred_to: TABLE.parsed_option(row, "transferred_to", conversation)?,
+            occurred_at: Some(TABLE.instant(row, "occurred_at")?).filter(|at| *at != Timestamp::UNIX_EPOCH),
             received_at: TABLE.instant(row, "received_at")?,
         },
         deliveries: TABLE.get(row, "deliveries")?,

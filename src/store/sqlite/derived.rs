@@ -1,183 +1,211 @@
 //! The derived tables: replaced, one conversation at a time.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
-use serde::Serialize;
-use sqlx::query;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{query, query_scalar};
 
-use super::StoreError;
 use super::rows::Table;
-use crate::domain::conversation::{Ending, Interpretation};
-use crate::domain::ids::{ApplicationId, ConversationId};
+use super::{Stale, StoreError, json};
+use crate::domain::conversation::{Ending, Interpretation, Leg, Member};
+use crate::domain::ids::ConversationId;
 
+const ARRIVALS: Table = Table("arrivals");
 const FETCHES: Table = Table("fetches");
 
-/// Conversations whose interpretation is older than what is known of them.
-pub(super) async fn stale(
-    connection: &mut SqliteConnection,
-    limit: u32,
-) -> Result<Vec<ConversationId>, StoreError> {
-    let rows = query("SELECT conversation_id FROM fetches WHERE revision > interpreted_revision LIMIT ?")
+/// The conversations that at most `limit` arrivals speak of, from behind the last that was followed on, and
+/// at most `limit` that were looked at.
+pub(super) async fn stale(connection: &mut SqliteConnection, limit: u32) -> Result<Stale, StoreError> {
+    let rows = query(
+        "SELECT number, conversation_id, transferred_to FROM arrivals
+         WHERE number > (SELECT through FROM derivation) ORDER BY number LIMIT ?1",
+    )
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut stale = Stale::default();
+    for row in &rows {
+        stale.through = Some(ARRIVALS.get(row, "number")?);
+        for column in ["conversation_id", "transferred_to"] {
+            stale.conversations.extend(ARRIVALS.parsed_option(row, column, |text| ConversationId::parse(text).ok())?);
+        }
+    }
+    let rows = query("SELECT conversation_id FROM fetches WHERE looked_at = 1 LIMIT ?1")
         .bind(limit)
         .fetch_all(connection)
         .await?;
-    rows.iter().map(|row| FETCHES.parsed(row, "conversation_id", |text| ConversationId::parse(text).ok())).collect()
+    for row in &rows {
+        stale.conversations.insert(FETCHES.parsed(row, "conversation_id", |text| ConversationId::parse(text).ok())?);
+    }
+    Ok(stale)
 }
 
-/// Replaces a conversation's rows, unless those that are there follow a later revision.
+/// Notes that the derived tables have followed the log of arrivals up to here.
+pub(super) async fn follow(connection: &mut SqliteConnection, through: i64) -> Result<(), StoreError> {
+    query("UPDATE derivation SET through = max(through, ?)").bind(through).execute(connection).await?;
+    Ok(())
+}
+
+/// Replaces the rows of conversations, except where those that are there follow a later revision. Each table
+/// takes one statement, however many conversations there are.
 pub(super) async fn save(
     connection: &mut SqliteConnection,
-    interpretation: &Interpretation,
-    revision: i64,
+    interpretations: Vec<(Interpretation, i64)>,
 ) -> Result<(), StoreError> {
-    let claimed = query(
-        "UPDATE fetches SET interpreted_revision = ?2 WHERE conversation_id = ?1 AND interpreted_revision <= ?2",
+    let revisions: Vec<(&ConversationId, i64)> =
+        interpretations.iter().map(|(interpretation, revision)| (&interpretation.id, *revision)).collect();
+    let claimed: Vec<String> = query_scalar(
+        "UPDATE fetches
+         SET interpreted_revision = given.value->>1, looked_at = looked_at AND revision > given.value->>1
+         FROM json_each(?) AS given
+         WHERE conversation_id = given.value->>0 AND interpreted_revision <= given.value->>1
+         RETURNING conversation_id",
     )
-    .bind(interpretation.id.as_str())
-    .bind(revision)
-    .execute(&mut *connection)
+    .bind(json(&revisions))
+    .fetch_all(&mut *connection)
     .await?;
-    if claimed.rows_affected() == 0 {
-        return Ok(());
-    }
-    query("DELETE FROM conversations WHERE id = ?")
-        .bind(interpretation.id.as_str())
+    let claimed: HashSet<&str> = claimed.iter().map(String::as_str).collect();
+    let rows = Rows::of(
+        interpretations.iter().map(|(interpretation, _)| interpretation).filter(|one| claimed.contains(one.id.as_str())),
+    );
+    query("DELETE FROM conversations WHERE id IN (SELECT value->>0 FROM json_each(?))")
+        .bind(json(&revisions.iter().filter(|(id, _)| claimed.contains(id.as_str())).collect::<Vec<_>>()))
         .execute(&mut *connection)
         .await?;
-    insert_conversation(connection, interpretation).await?;
-    insert_members(connection, interpretation).await?;
-    insert_legs(connection, interpretation).await
+    for (statement, rows) in [
+        (INSERT_CONVERSATIONS, json(&rows.conversations)),
+        (INSERT_MEMBERS, json(&rows.members)),
+        (INSERT_MEMBER_LEGS, json(&rows.member_legs)),
+        (INSERT_MEMBER_STATES, json(&rows.member_states)),
+        (INSERT_LEGS, json(&rows.legs)),
+        (INSERT_LEG_STATUSES, json(&rows.leg_statuses)),
+    ] {
+        query(statement).bind(rows).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+const INSERT_CONVERSATIONS: &str = "
+    INSERT INTO conversations (id, name, application_id, direction, caller, callee, duration, price, status,
+        capture_state, capture_reason, snapshots, latest_snapshot,
+        started_at, answered_at, ended_at, over_from, first_at, last_at, listed_at)
+    SELECT value->>'$[0][0]', value->>'$[0][1]', value->>'$[0][2]', value->>'$[0][3]', value->>'$[0][4]',
+        value->>'$[0][5]', value->>'$[0][6]', value->>'$[0][7]', value->>'$[0][8]',
+        value->>'$[1][0]', value->>'$[1][1]', value->>'$[1][2]', value->>'$[1][3]',
+        value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]', value->>'$[2][3]', value->>'$[2][4]',
+        value->>'$[2][5]',
+        coalesce(value->>'$[2][0]', value->>'$[2][4]',
+            (SELECT min(received_at) FROM arrivals WHERE conversation_id = value->>'$[0][0]'), 0)
+    FROM json_each(?)";
+
+const INSERT_MEMBERS: &str = "
+    INSERT INTO members (conversation_id, position, id, user_id, name, state, has_channel, channel_type,
+        channel_leg_id, caller, callee)
+    SELECT value->>'$[0][0]', value->>'$[0][1]', value->>'$[0][2]', value->>'$[0][3]', value->>'$[0][4]',
+        value->>'$[0][5]', value->>'$[1][0]', value->>'$[1][1]', value->>'$[1][2]', value->>'$[1][3]',
+        value->>'$[1][4]'
+    FROM json_each(?)";
+
+const INSERT_MEMBER_LEGS: &str = "
+    INSERT INTO member_legs (conversation_id, member_position, position, leg_id)
+    SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)";
+
+const INSERT_MEMBER_STATES: &str = "
+    INSERT INTO member_states (conversation_id, member_position, position, state, at, source)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)";
+
+const INSERT_LEGS: &str = "
+    INSERT INTO legs (conversation_id, position, id, direction, caller, callee, status, duration, price)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8
+    FROM json_each(?)";
+
+const INSERT_LEG_STATUSES: &str = "
+    INSERT INTO leg_statuses (conversation_id, leg_position, position, status, at, detail)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)";
+
+/// What goes into each table: a JSON array of rows, each an array of values in the order in which the
+/// statement above takes them.
+#[derive(Default)]
+struct Rows {
+    conversations: Vec<Value>,
+    members: Vec<Value>,
+    member_legs: Vec<Value>,
+    member_states: Vec<Value>,
+    legs: Vec<Value>,
+    leg_statuses: Vec<Value>,
+}
+
+impl Rows {
+    fn of<'a>(interpretations: impl Iterator<Item = &'a Interpretation>) -> Self {
+        let mut rows = Self::default();
+        for interpretation in interpretations {
+            rows.conversations.push(conversation(interpretation));
+            rows.add_members(&interpretation.id, &interpretation.members);
+            rows.add_legs(&interpretation.id, &interpretation.legs);
+        }
+        rows
+    }
+
+    fn add_members(&mut self, id: &ConversationId, members: &[Member]) {
+        for (position, member) in members.iter().enumerate() {
+            let channel = member.channel.as_ref();
+            let channel_leg = channel.and_then(|channel| channel.id.as_ref());
+            self.members.push(json!([
+                [id, position, member.id, member.user_id, member.name, member.state],
+                [
+                    channel.is_some(),
+                    channel.and_then(|channel| channel.kind.as_ref()),
+                    channel_leg,
+                    channel.and_then(|channel| channel.from.as_ref()),
+                    channel.and_then(|channel| channel.to.as_ref()),
+                ],
+            ]));
+            for (at, leg) in member.leg_ids.iter().enumerate() {
+                self.member_legs.push(json!([id, position, at, leg]));
+            }
+            for (at, state) in member.states.iter().enumerate() {
+                let told_at = state.at.map(Timestamp::as_microsecond);
+                self.member_states.push(json!([id, position, at, state.state, told_at, state.source]));
+            }
+        }
+    }
+
+    fn add_legs(&mut self, id: &ConversationId, legs: &[Leg]) {
+        for (position, leg) in legs.iter().enumerate() {
+            self.legs.push(json!([
+                id, position, leg.id, leg.direction, leg.from, leg.to, leg.status, leg.duration, leg.price
+            ]));
+            for (at, status) in leg.statuses.iter().enumerate() {
+                let told_at = status.at.as_microsecond();
+                self.leg_statuses.push(json!([id, position, at, status.status, told_at, status.detail]));
+            }
+        }
+    }
+}
+
+fn conversation(one: &Interpretation) -> Value {
+    let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
+    json!([
+        [one.id, one.name, one.application_id, one.direction, one.from, one.to, one.duration, one.price, one.status],
+        [one.capture.state.as_str(), one.capture.reason, one.capture.snapshots, one.latest_snapshot],
+        [
+            microseconds(one.started_at),
+            microseconds(one.answered_at),
+            microseconds(one.ended_at),
+            over_from(one.ending),
+            microseconds(one.capture.first_at),
+            microseconds(one.capture.last_at),
+        ],
+    ])
 }
 
 /// `over_from`: the instant from which on the conversation counts as ended.
-pub(super) fn over_from(ending: Ending) -> Option<i64> {
+fn over_from(ending: Ending) -> Option<i64> {
     match ending {
         Ending::Open => None,
         Ending::Settling(at) => Some(at.as_microsecond()),
         Ending::Over => Some(0),
     }
-}
-
-async fn insert_conversation(
-    connection: &mut SqliteConnection,
-    interpretation: &Interpretation,
-) -> Result<(), StoreError> {
-    let capture = &interpretation.capture;
-    let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
-    query(
-        "INSERT INTO conversations (id, name, application_id, capture_state, capture_reason, snapshots, first_at,
-             last_at, direction, caller, callee, started_at, answered_at, ended_at, over_from, duration, price,
-             status, latest_snapshot, listed_at)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-             coalesce(?12, ?7, (SELECT min(received_at) FROM arrivals WHERE conversation_id = ?1), 0)",
-    )
-    .bind(interpretation.id.as_str())
-    .bind(interpretation.name.as_deref())
-    .bind(interpretation.application_id.as_ref().map(ApplicationId::as_str))
-    .bind(capture.state.as_str())
-    .bind(capture.reason.as_deref())
-    .bind(capture.snapshots)
-    .bind(microseconds(capture.first_at))
-    .bind(microseconds(capture.last_at))
-    .bind(interpretation.direction.as_deref())
-    .bind(interpretation.from.as_deref())
-    .bind(interpretation.to.as_deref())
-    .bind(microseconds(interpretation.started_at))
-    .bind(microseconds(interpretation.answered_at))
-    .bind(microseconds(interpretation.ended_at))
-    .bind(over_from(interpretation.ending))
-    .bind(interpretation.duration)
-    .bind(interpretation.price.as_deref())
-    .bind(interpretation.status.as_deref())
-    .bind(interpretation.latest_snapshot)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// A member, a leg, or a part of one, as a row: bound as one JSON array, so that however many there are one
-/// statement, prepared once, inserts them.
-fn rows<T: Serialize>(rows: &[T]) -> String {
-    serde_json::to_string(rows).expect("texts and numbers are always JSON")
-}
-
-async fn insert_members(
-    connection: &mut SqliteConnection,
-    interpretation: &Interpretation,
-) -> Result<(), StoreError> {
-    let mut members = Vec::new();
-    let mut legs = Vec::new();
-    let mut states = Vec::new();
-    for (position, member) in interpretation.members.iter().enumerate() {
-        let channel = member.channel.as_ref();
-        members.push((
-            (position, &member.id, &member.user_id, &member.name, &member.state),
-            (channel.is_some(), channel.and_then(|channel| channel.kind.as_deref())),
-            channel.map(|channel| (&channel.id, &channel.from, &channel.to)),
-        ));
-        legs.extend(member.leg_ids.iter().enumerate().map(|(leg, id)| (position, leg, id)));
-        states.extend(member.states.iter().enumerate().map(|(at, state)| {
-            (position, at, &state.state, state.at.map(Timestamp::as_microsecond), &state.source)
-        }));
-    }
-    query(
-        "INSERT INTO members (conversation_id, position, id, user_id, name, state, has_channel, channel_type,
-             channel_leg_id, caller, callee)
-         SELECT ?1, value->>'$[0][0]', value->>'$[0][1]', value->>'$[0][2]', value->>'$[0][3]', value->>'$[0][4]',
-             value->>'$[1][0]', value->>'$[1][1]', value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]'
-         FROM json_each(?2)",
-    )
-    .bind(interpretation.id.as_str())
-    .bind(rows(&members))
-    .execute(&mut *connection)
-    .await?;
-    query(
-        "INSERT INTO member_legs (conversation_id, member_position, position, leg_id)
-         SELECT ?1, value->>0, value->>1, value->>2 FROM json_each(?2)",
-    )
-    .bind(interpretation.id.as_str())
-    .bind(rows(&legs))
-    .execute(&mut *connection)
-    .await?;
-    query(
-        "INSERT INTO member_states (conversation_id, member_position, position, state, at, source)
-         SELECT ?1, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?2)",
-    )
-    .bind(interpretation.id.as_str())
-    .bind(rows(&states))
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn insert_legs(
-    connection: &mut SqliteConnection,
-    interpretation: &Interpretation,
-) -> Result<(), StoreError> {
-    let mut legs = Vec::new();
-    let mut statuses = Vec::new();
-    for (position, leg) in interpretation.legs.iter().enumerate() {
-        legs.push((position, &leg.id, &leg.direction, &leg.from, &leg.to, &leg.status, leg.duration, &leg.price));
-        statuses.extend(leg.statuses.iter().enumerate().map(|(at, status)| {
-            (position, at, &status.status, status.at.as_microsecond(), &status.detail)
-        }));
-    }
-    query(
-        "INSERT INTO legs (conversation_id, position, id, direction, caller, callee, status, duration, price)
-         SELECT ?1, value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7
-         FROM json_each(?2)",
-    )
-    .bind(interpretation.id.as_str())
-    .bind(rows(&legs))
-    .execute(&mut *connection)
-    .await?;
-    query(
-        "INSERT INTO leg_statuses (conversation_id, leg_position, position, status, at, detail)
-         SELECT ?1, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?2)",
-    )
-    .bind(interpretation.id.as_str())
-    .bind(rows(&statuses))
-    .execute(connection)
-    .await?;
-    Ok(())
 }

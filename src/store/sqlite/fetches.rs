@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, query};
+use sqlx::query;
 
 use super::StoreError;
-use super::rows::{Table, placeholders};
+use super::rows::Table;
 use crate::domain::arrival::NewArrival;
 use crate::domain::digest::Digest;
 use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble};
@@ -15,46 +15,33 @@ use crate::domain::ids::{ApplicationId, ConversationId};
 
 const TABLE: Table = Table("fetches");
 
-/// Owes a look at once to each conversation that the arrivals speak of. They collapse: one row for each.
-pub(super) async fn owe(connection: &mut SqliteConnection, arrivals: &[NewArrival]) -> Result<(), StoreError> {
+/// Owes a look at once to each conversation in a JSON array of [`Owed`] rows.
+pub(super) const OWE: &str = "
+    INSERT INTO fetches (conversation_id, application_id, due_at, asked)
+    SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?) WHERE true
+    ON CONFLICT (conversation_id) DO UPDATE
+    SET application_id = coalesce(application_id, excluded.application_id),
+        due_at = min(coalesce(due_at, excluded.due_at), excluded.due_at),
+        asked = asked + excluded.asked,
+        revision = revision + 1";
+
+/// A conversation, its application, when its look is due, and how many arrivals ask for it.
+type Owed<'a> = (&'a ConversationId, Option<&'a ApplicationId>, i64, i64);
+
+/// The rows for [`OWE`]: the looks that these arrivals ask for. They collapse, one for each conversation.
+pub(super) fn owed(arrivals: &[NewArrival]) -> String {
     let mut owed: BTreeMap<&ConversationId, Owed<'_>> = BTreeMap::new();
     for arrival in arrivals {
         for conversation in arrival.conversations() {
-            let due_at = arrival.received_at;
-            let entry = owed.entry(conversation).or_insert(Owed { application_id: None, due_at, arrivals: 0 });
-            entry.application_id = entry.application_id.or(arrival.application_id.as_ref());
-            entry.due_at = entry.due_at.min(due_at);
-            entry.arrivals += 1;
+            let due_at = arrival.received_at.as_microsecond();
+            let row = owed.entry(conversation).or_insert((conversation, None, due_at, 0));
+            row.1 = row.1.or(arrival.application_id.as_ref());
+            row.2 = row.2.min(due_at);
+            row.3 += 1;
         }
     }
-    if owed.is_empty() {
-        return Ok(());
-    }
-    let statement = format!(
-        "INSERT INTO fetches (conversation_id, application_id, due_at, asked) VALUES {}
-         ON CONFLICT (conversation_id) DO UPDATE
-         SET application_id = coalesce(application_id, excluded.application_id),
-             due_at = min(coalesce(due_at, excluded.due_at), excluded.due_at),
-             asked = asked + excluded.asked,
-             revision = revision + 1",
-        placeholders(owed.len(), 4)
-    );
-    let mut insert = query(AssertSqlSafe(statement));
-    for (conversation, owed) in owed {
-        insert = insert
-            .bind(conversation.as_str())
-            .bind(owed.application_id.map(ApplicationId::as_str))
-            .bind(owed.due_at.as_microsecond())
-            .bind(owed.arrivals);
-    }
-    insert.execute(connection).await?;
-    Ok(())
-}
-
-struct Owed<'a> {
-    application_id: Option<&'a ApplicationId>,
-    due_at: Timestamp,
-    arrivals: i64,
+    let rows: Vec<&Owed<'_>> = owed.values().collect();
+    serde_json::to_string(&rows).expect("texts and numbers are always JSON")
 }
 
 /// Takes out what is due. What was never seen goes first: its conversation may be gone any moment.
@@ -130,14 +117,14 @@ pub(super) async fn settle(connection: &mut SqliteConnection, settlement: &Settl
     let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     query(
         "INSERT INTO fetches (conversation_id, application_id, due_at, asked, failures, failing_since, trouble,
-             gone_at, gave_up_at)
-         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8)
+             gone_at, gave_up_at, looked_at)
+         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, 1)
          ON CONFLICT (conversation_id) DO UPDATE
          SET leased_until = NULL,
              application_id = coalesce(application_id, excluded.application_id),
              due_at = CASE WHEN asked > ?9 THEN min(coalesce(?3, ?10), ?10) ELSE ?3 END,
              failures = ?4, failing_since = ?5, trouble = ?6, gone_at = ?7, gave_up_at = ?8,
-             revision = revision + 1",
+             revision = revision + 1, looked_at = 1",
     )
     .bind(settlement.conversation_id.as_str())
     .bind(state.application_id.as_ref().map(ApplicationId::as_str))
@@ -160,16 +147,21 @@ pub(super) async fn release(connection: &mut SqliteConnection) -> Result<(), Sto
     Ok(())
 }
 
-/// The state of a conversation's looks, and the revision of what is known of it.
-pub(super) async fn state(
+/// The state of the looks at these conversations (a JSON array of ids), each with the revision of what is
+/// known of it.
+pub(super) async fn states(
     connection: &mut SqliteConnection,
-    id: &ConversationId,
-) -> Result<Option<(FetchState, i64)>, StoreError> {
-    let row = query("SELECT * FROM fetches WHERE conversation_id = ?")
-        .bind(id.as_str())
-        .fetch_optional(connection)
+    ids: &str,
+) -> Result<Vec<(ConversationId, FetchState, i64)>, StoreError> {
+    let rows = query("SELECT * FROM fetches WHERE conversation_id IN (SELECT value FROM json_each(?))")
+        .bind(ids)
+        .fetch_all(connection)
         .await?;
-    row.map(|row| Ok((fetch_state(&row)?, TABLE.get(&row, "revision")?))).transpose()
+    let state = |row: &SqliteRow| {
+        let id = TABLE.parsed(row, "conversation_id", |text| ConversationId::parse(text).ok())?;
+        Ok((id, fetch_state(row)?, TABLE.get(row, "revision")?))
+    };
+    rows.iter().map(state).collect()
 }
 
 fn fetch_state(row: &SqliteRow) -> Result<FetchState, StoreError> {

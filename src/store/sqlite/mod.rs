@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::Serialize;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use writer::Writer;
 
-use super::{Listed, Position, Store, StoreError};
+use super::{Listed, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Lease, Settlement};
@@ -49,6 +50,13 @@ const PREPARED_STATEMENTS: usize = 400;
 
 /// The size, in bytes, to which the write-ahead log is cut after a checkpoint.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
+
+/// Pages in the write-ahead log that make a commit copy them into the file (16 MiB). Webhooks of one call
+/// touch the same pages over and over: the rarer the copying, the less there is to copy.
+const CHECKPOINT_PAGES: &str = "4000";
+
+/// The writer's page cache: negative, so KiB. Big enough for the pages that live calls touch.
+const CACHE_KIB: &str = "-16384";
 
 /// Arrivals that may wait for the writer: some seconds' worth of the busiest hour, and a bound on memory.
 const QUEUE: usize = 4096;
@@ -90,6 +98,8 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("cache_size", CACHE_KIB)
         .statement_cache_capacity(PREPARED_STATEMENTS);
     let mut connection = writing.connect().await.map_err(unopenable)?;
     migrate(&mut connection, path).await?;
@@ -169,7 +179,8 @@ impl Store for SqliteStore {
     }
 
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError> {
-        arrivals::of_conversation(&mut *self.read().await?, id).await
+        let mut arrivals = arrivals::of_conversations(&mut *self.read().await?, &json(&[id])).await?;
+        Ok(arrivals.remove(id.as_str()).unwrap_or_default())
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
@@ -197,23 +208,36 @@ impl Store for SqliteStore {
         fetches::release(&mut *self.connection.lock().await).await
     }
 
-    async fn stale(&self, limit: u32) -> Result<Vec<ConversationId>, StoreError> {
+    async fn stale(&self, limit: u32) -> Result<Stale, StoreError> {
         derived::stale(&mut *self.read().await?, limit).await
     }
 
-    async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError> {
+    async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError> {
+        let ids = json(ids);
         let mut transaction = self.read().await?;
-        let Some((fetch, revision)) = fetches::state(&mut transaction, id).await? else { return Ok(None) };
-        let arrivals = arrivals::of_conversation(&mut transaction, id).await?;
-        let snapshots = snapshots::of_conversation(&mut transaction, id).await?;
-        Ok(Some(History { conversation_id: id.clone(), arrivals, snapshots, fetch, revision }))
+        let states = fetches::states(&mut transaction, &ids).await?;
+        let mut arrivals = arrivals::of_conversations(&mut transaction, &ids).await?;
+        let mut snapshots = snapshots::of_conversations(&mut transaction, &ids).await?;
+        let history = |(conversation_id, fetch, revision): (ConversationId, _, _)| History {
+            arrivals: arrivals.remove(conversation_id.as_str()).unwrap_or_default(),
+            snapshots: snapshots.remove(conversation_id.as_str()).unwrap_or_default(),
+            conversation_id,
+            fetch,
+            revision,
+        };
+        Ok(states.into_iter().map(history).collect())
     }
 
-    async fn save(&self, interpretations: Vec<(Interpretation, i64)>) -> Result<(), StoreError> {
+    async fn save(
+        &self,
+        interpretations: Vec<(Interpretation, i64)>,
+        through: Option<i64>,
+    ) -> Result<(), StoreError> {
         let mut connection = self.connection.lock().await;
         let mut transaction = write(&mut connection).await?;
-        for (interpretation, revision) in &interpretations {
-            derived::save(&mut transaction, interpretation, *revision).await?;
+        derived::save(&mut transaction, interpretations).await?;
+        if let Some(through) = through {
+            derived::follow(&mut transaction, through).await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -250,6 +274,11 @@ impl Store for SqliteStore {
         self.closing.cancel();
         self.readers.close().await;
     }
+}
+
+/// A JSON array: how a statement takes any number of values and stays one statement.
+fn json<T: Serialize>(values: &[T]) -> String {
+    serde_json::to_string(values).expect("texts and numbers are always JSON")
 }
 
 fn stopped() -> StoreError {

@@ -1,6 +1,6 @@
 //! The log of versions, and the documents they are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::query;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -165,53 +165,76 @@ pub(super) async fn one(
     id: &ConversationId,
     number: u32,
 ) -> Result<Option<Snapshot>, StoreError> {
-    let version = digests(connection, id).await?.into_iter().find(|version| version.number == number);
-    match version {
-        Some(version) => whole(connection, id, version).await.map(Some),
-        None => Ok(None),
-    }
+    let rows = query(
+        "SELECT snapshots.*, snapshot_documents.name, documents.digest, documents.size, documents.body
+         FROM snapshots
+         JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
+         JOIN documents ON documents.id = snapshot_documents.document_id
+         WHERE conversation_id = ? AND snapshots.number = ?
+         ORDER BY snapshot_documents.position",
+    )
+    .bind(id.as_str())
+    .bind(number)
+    .fetch_all(connection)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut snapshot = empty(first, number)?;
+    snapshot.sighting.documents = rows.iter().map(document).collect::<Result<_, _>>()?;
+    Ok(Some(snapshot))
 }
 
-/// The versions of a conversation with their documents, oldest first.
-pub(super) async fn of_conversation(
+/// The versions of these conversations (a JSON array of ids) with their documents, oldest first.
+pub(super) async fn of_conversations(
     connection: &mut SqliteConnection,
-    id: &ConversationId,
-) -> Result<Vec<Snapshot>, StoreError> {
-    let mut snapshots = Vec::new();
-    for version in digests(connection, id).await? {
-        snapshots.push(whole(connection, id, version).await?);
+    ids: &str,
+) -> Result<HashMap<String, Vec<Snapshot>>, StoreError> {
+    let rows = query(
+        "SELECT snapshots.*, snapshot_documents.name, documents.digest, documents.size, documents.body
+         FROM snapshots
+         JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
+         JOIN documents ON documents.id = snapshot_documents.document_id
+         WHERE conversation_id IN (SELECT value FROM json_each(?))
+         ORDER BY conversation_id, snapshots.number, snapshot_documents.position",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    let mut snapshots: HashMap<String, Vec<Snapshot>> = HashMap::new();
+    for row in &rows {
+        let number = SNAPSHOTS.get(row, "number")?;
+        let of_one = snapshots.entry(SNAPSHOTS.get(row, "conversation_id")?).or_default();
+        if of_one.last().is_none_or(|last| last.number != number) {
+            of_one.push(empty(row, number)?);
+        }
+        if let Some(last) = of_one.last_mut() {
+            last.sighting.documents.push(document(row)?);
+        }
     }
     Ok(snapshots)
 }
 
-async fn whole(
-    connection: &mut SqliteConnection,
-    id: &ConversationId,
-    version: Digests,
-) -> Result<Snapshot, StoreError> {
-    let mut documents = Vec::with_capacity(version.documents.len());
-    for (name, digest, size) in version.documents {
-        let row = query("SELECT body FROM documents WHERE digest = ?")
-            .bind(digest.as_bytes().as_slice())
-            .fetch_one(&mut *connection)
-            .await?;
-        let compressed: &[u8] = DOCUMENTS.get(&row, "body")?;
-        let capacity = usize::try_from(size).map_err(|_| DOCUMENTS.corrupt("size"))?;
-        let body = zstd::bulk::decompress(compressed, capacity).map_err(|_| DOCUMENTS.corrupt("body"))?;
-        if Digest::of(&body) != digest {
-            return Err(DOCUMENTS.corrupt("body"));
-        }
-        documents.push(Document { name, digest, body });
-    }
+fn empty(row: &SqliteRow, number: u32) -> Result<Snapshot, StoreError> {
     Ok(Snapshot {
-        conversation_id: id.clone(),
-        number: version.number,
+        conversation_id: SNAPSHOTS.parsed(row, "conversation_id", |text| ConversationId::parse(text).ok())?,
+        number,
         sighting: Sighting {
-            taken_at: version.taken_at,
-            family: version.family,
-            sequence_number: version.sequence_number,
-            documents,
+            taken_at: SNAPSHOTS.instant(row, "taken_at")?,
+            family: SNAPSHOTS.get(row, "family")?,
+            sequence_number: SNAPSHOTS.get(row, "sequence_number")?,
+            documents: Vec::new(),
         },
-        confirmed_at: version.confirmed_at,
+        confirmed_at: SNAPSHOTS.instant(row, "confirmed_at")?,
     })
+}
+
+fn document(row: &SqliteRow) -> Result<Document, StoreError> {
+    let name = name(row)?.ok_or(DOCUMENTS.corrupt("name"))?;
+    let (digest, size) = (digest(row)?, size(row)?);
+    let capacity = usize::try_from(size).map_err(|_| DOCUMENTS.corrupt("size"))?;
+    let body = zstd::bulk::decompress(DOCUMENTS.get(row, "body")?, capacity);
+    let body = body.map_err(|_| DOCUMENTS.corrupt("body"))?;
+    if Digest::of(&body) != digest {
+        return Err(DOCUMENTS.corrupt("body"));
+    }
+    Ok(Document { name, digest, body })
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, query};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, arrivals, fetches, write};
+use super::{StoreError, arrivals, fetches};
 use crate::domain::arrival::NewArrival;
 
 /// An arrival that waits to be written, and who waits for it.
@@ -68,10 +69,17 @@ impl Writer {
     }
 
     async fn write(&self, arrivals: &[NewArrival]) -> Result<(), StoreError> {
+        // Four statements in one go: each further exchange with the connection's thread would cost more than
+        // what it asks for. Nothing in the text depends on the data but the number of rows, so it is prepared
+        // once for each number.
+        let statement = format!("BEGIN IMMEDIATE; {}; {}; COMMIT", arrivals::insert(arrivals.len()), fetches::OWE);
+        let transaction = arrivals::bind(query(AssertSqlSafe(statement)), arrivals).bind(fetches::owed(arrivals));
         let mut connection = self.connection.lock().await;
-        let mut transaction = write(&mut connection).await?;
-        arrivals::append(&mut transaction, arrivals).await?;
-        fetches::owe(&mut transaction, arrivals).await?;
-        Ok(transaction.commit().await?)
+        if let Err(error) = transaction.execute(&mut *connection).await {
+            // Where it was the BEGIN that failed there is nothing to undo, and this fails too.
+            let _ = query("ROLLBACK").execute(&mut *connection).await;
+            return Err(error.into());
+        }
+        Ok(())
     }
 }
