@@ -1,3 +1,4 @@
 //! Every test but the simulator's own: one binary, linked once.
 
+mod layers;
 mod support;
