@@ -1,4 +1,5 @@
 //! Every test but the simulator's own: one binary, linked once.
 
 mod layers;
+mod signature;
 mod support;
