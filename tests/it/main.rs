@@ -3,3 +3,4 @@
 mod layers;
 mod signature;
 mod support;
+mod webhook;
