@@ -2,6 +2,7 @@
 
 mod document;
 mod layers;
+mod secrets;
 mod signature;
 mod support;
 mod webhook;
