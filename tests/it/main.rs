@@ -2,6 +2,7 @@
 
 mod backoff;
 mod document;
+mod interpret;
 mod layers;
 mod secrets;
 mod signature;
