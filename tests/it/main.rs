@@ -1,6 +1,7 @@
 //! Every test but the simulator's own: one binary, linked once.
 
 mod backoff;
+mod config;
 mod document;
 mod interpret;
 mod layers;
