@@ -7,5 +7,6 @@ mod interpret;
 mod layers;
 mod secrets;
 mod signature;
+mod store;
 mod support;
 mod webhook;
