@@ -5,6 +5,7 @@ mod config;
 mod document;
 mod interpret;
 mod layers;
+mod migrations;
 mod secrets;
 mod signature;
 mod store;
