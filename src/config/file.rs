@@ -37,12 +37,15 @@ pub(super) fn effective(source: Option<&Path>, environment: &Environment, faults
             (_, value) => overlay(&mut effective, &section, value, "", faults),
         }
     }
-    for (variable, text) in environment.iter() {
-        if let Some(path) = variable.strip_prefix(PREFIX) {
-            let path = path.to_ascii_lowercase();
-            let keys: Vec<&str> = path.split("__").collect();
-            set(&mut effective, &mut applications, (variable, &keys), text, faults);
-        }
+    let mut variables: Vec<(&str, String, &str)> = environment
+        .iter()
+        .filter_map(|(variable, text)| Some((variable, variable.strip_prefix(PREFIX)?.to_ascii_lowercase(), text)))
+        .collect();
+    // An environment has no order, and an application must be there before the next one.
+    variables.sort_by_key(|(_, path, _)| path.split("__").nth(1).and_then(|index| index.parse::<usize>().ok()));
+    for (variable, path, text) in &variables {
+        let keys: Vec<&str> = path.split("__").collect();
+        set(&mut effective, &mut applications, (variable, &keys), text, faults);
     }
     if !applications.is_empty() {
         effective.insert(APPLICATION.to_owned(), applications.into_iter().map(Value::Table).collect::<Vec<_>>().into());

@@ -16,6 +16,10 @@ const SECRET_KEYS: [&str; 12] = [
     "jwt", "passphrase", "accesskey",
 ];
 
+/// How deep a document is searched: as deep as anything here reads JSON. What lies deeper is replaced whole,
+/// since nobody has looked at it; following it down would exhaust the stack.
+const MAX_DEPTH: usize = 128;
+
 /// The document with its secrets replaced: values of secret keys, the user name beside a password, the
 /// password in an address, and the query values of WebSocket addresses. Bytes that are no JSON come back as
 /// they are.
@@ -23,7 +27,7 @@ const SECRET_KEYS: [&str; 12] = [
 pub fn without_secrets(body: Vec<u8>) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(&body) else { return body };
     let Ok(root) = serde_json::from_str::<&RawValue>(text) else { return body };
-    let mut search = Search { text, replacements: Vec::new() };
+    let mut search = Search { text, replacements: Vec::new(), depth: 0 };
     search.value(root);
     if search.replacements.is_empty() {
         return body;
@@ -34,11 +38,15 @@ pub fn without_secrets(body: Vec<u8>) -> Vec<u8> {
 struct Search<'a> {
     text: &'a str,
     replacements: Vec<(Range<usize>, String)>,
+    /// How many objects and arrays are around the present value.
+    depth: usize,
 }
 
 impl<'a> Search<'a> {
     fn value(&mut self, value: &'a RawValue) {
+        self.depth += 1;
         match value.get().as_bytes().first() {
+            Some(b'{' | b'[') if self.depth > MAX_DEPTH => self.replace(value, REDACTED),
             Some(b'{') => self.object(value),
             Some(b'[') => {
                 let elements = serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default();
@@ -47,6 +55,7 @@ impl<'a> Search<'a> {
             Some(b'"') => self.address(value),
             _ => {}
         }
+        self.depth -= 1;
     }
 
     fn object(&mut self, object: &'a RawValue) {
@@ -87,14 +96,15 @@ impl<'a> Search<'a> {
 
 /// The address without its secrets; `None` when it has none, or is no address.
 fn address_without_secrets(text: &str) -> Option<String> {
-    if let Some(rest) = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:")) {
-        let (user, host) = rest.split_once('@')?;
+    let is = |scheme: &str, names: [&str; 2]| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
+    if let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is(scheme, ["sip", "sips"])) {
+        // A password may hold an '@' that should have been escaped: the last one is before the host.
+        let (user, host) = rest.rsplit_once('@')?;
         let (name, _password) = user.split_once(':')?;
-        let scheme = &text[..text.len() - rest.len()];
-        return Some(format!("{scheme}{name}:{REDACTED}@{host}"));
+        return Some(format!("{scheme}:{name}:{REDACTED}@{host}"));
     }
     let (scheme, rest) = text.split_once("://")?;
-    let websocket = matches!(scheme, "ws" | "wss");
+    let websocket = is(scheme, ["ws", "wss"]);
     let (rest, fragment) = rest.find('#').map_or((rest, ""), |hash| rest.split_at(hash));
     let (place, query) = rest.find('?').map_or((rest, ""), |mark| rest.split_at(mark));
     let (authority, path) = place.find('/').map_or((place, ""), |slash| place.split_at(slash));

@@ -1,3 +1,13 @@
 //! Every test but the simulator's own: one binary, linked once.
 
+mod backoff;
+mod config;
+mod document;
+mod interpret;
+mod layers;
+mod migrations;
+mod secrets;
+mod signature;
+mod store;
 mod support;
+mod webhook;

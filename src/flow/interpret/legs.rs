@@ -35,6 +35,7 @@ impl LegAccount {
 struct Told {
     webhook: Webhook,
     endpoint: Endpoint,
+    number: i64,
     received_at: Timestamp,
     status: Option<LegStatus>,
 }
@@ -64,14 +65,15 @@ fn told_by(webhook: Webhook, arrival: &Arrival) -> Told {
         at: webhook.timestamp().unwrap_or(received_at),
         detail: webhook.detail(),
     });
-    Told { webhook, endpoint, received_at, status }
+    Told { webhook, endpoint, number: arrival.number, received_at, status }
 }
 
 fn account(id: LegId, mut told: Vec<Told>, members: &[Member]) -> LegAccount {
-    // Statuses first, in the order of a call; the rest can only fill in what no status says.
+    // Statuses first, in the order of a call; the rest can only fill in what no status says. Two that say the
+    // same may differ in the rest: the log's own number decides, so that the order of reading does not.
     told.sort_by_cached_key(|told| {
         let status = told.status.as_ref();
-        (status.is_none(), status.map(sort_key), told.endpoint == Endpoint::Event, told.webhook.timestamp())
+        (status.is_none(), status.map(sort_key), told.endpoint == Endpoint::Event, told.webhook.timestamp(), told.number)
     });
     let member = members.iter().find(|member| member.leg_ids.contains(&id));
     let channel = member.and_then(|member| member.channel.as_ref()).filter(|channel| channel.id.as_ref() == Some(&id));

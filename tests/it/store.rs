@@ -1,0 +1,1274 @@
+//! What the store promises, over `dyn Store`; and at the end what only a SQLite file can.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use conversationd::domain::arrival::{Delivery, Endpoint, Method, NewArrival, Origin};
+use conversationd::domain::conversation::{
+    Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegStatus, Member, MemberState,
+};
+use conversationd::domain::digest::Digest;
+use conversationd::domain::fetch::{FetchState, Finding, Known, Lease, Settlement, Trouble};
+use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
+use conversationd::domain::snapshot::{Document, DocumentName, Sighting};
+use conversationd::store::{self, Position, Store, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+const APPLICATION: &str = "0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19";
+
+// === the log of webhooks
+
+#[tokio::test]
+async fn what_was_appended_is_read_back_whole() {
+    let place = Place::open().await;
+    let by_post = arrival("CON-1", "a", 1);
+    let by_get = NewArrival {
+        delivery: Delivery {
+            endpoint: Endpoint::Answer,
+            method: Method::Get,
+            query: Some("uuid=a%20b&to=\u{e4}".to_owned()),
+            content_type: None,
+            body: Vec::new(),
+        },
+        application_id: None,
+        origin: Origin::Unverified,
+        kind: "answer".to_owned(),
+        conversation_id: Some(conversation("CON-1")),
+        transferred_to: Some(conversation("CON-2")),
+        received_at: at(2),
+    };
+    place.store.append(by_post.clone()).await.unwrap();
+    place.store.append(by_get.clone()).await.unwrap();
+    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    let told = |event: &NewArrival| (event.clone(), 1, event.received_at);
+    let found: Vec<_> = read
+        .iter()
+        .map(|one| (one.event.clone(), one.deliveries, one.last_received_at))
+        .collect();
+    assert_eq!(found, [told(&by_post), told(&by_get)]);
+    assert!(read[0].number < read[1].number);
+    // A transfer is told of in both conversations.
+    assert_eq!(
+        place.store.arrivals(&conversation("CON-2")).await.unwrap(),
+        read[1..]
+    );
+    assert_eq!(place.store.arrivals(&conversation("CON-3")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_redelivered_webhook_is_kept_once() {
+    let place = Place::open().await;
+    let first = arrival("CON-1", "a", 5);
+    for second in [5, 9, 7] {
+        let again = NewArrival {
+            received_at: at(second),
+            ..first.clone()
+        };
+        place.store.append(again).await.unwrap();
+    }
+    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    assert_eq!(read.len(), 1);
+    assert_eq!((read[0].deliveries, read[0].last_received_at), (3, at(9)));
+    assert_eq!(read[0].event, first);
+}
+
+#[tokio::test]
+async fn the_same_body_elsewhere_is_another_event() {
+    let place = Place::open().await;
+    let first = arrival("CON-1", "a", 1);
+    let mut others = vec![first.clone(); 5];
+    others[1].delivery.endpoint = Endpoint::Answer;
+    others[2].delivery.method = Method::Get;
+    others[3].delivery.query = Some("a=b".to_owned());
+    others[4].application_id = None;
+    for other in others {
+        place.store.append(other).await.unwrap();
+    }
+    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    assert_eq!(read.iter().map(|one| one.deliveries).collect::<Vec<_>>(), [1; 5]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_at_once_each_is_counted() {
+    const EACH: u32 = 60;
+    let place = Place::open().await;
+    let mut appends = JoinSet::new();
+    for number in 0..EACH {
+        for event in ["a", "b", "c", &format!("own {number}")] {
+            let (store, arrival) = (Arc::clone(&place.store), arrival("CON-1", event, 1));
+            appends.spawn(async move { store.append(arrival).await });
+        }
+    }
+    while let Some(done) = appends.join_next().await {
+        done.unwrap().unwrap();
+    }
+    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    let mut deliveries: Vec<u32> = read.iter().map(|one| one.deliveries).collect();
+    deliveries.sort_unstable();
+    let expected: Vec<u32> = (0..EACH).map(|_| 1).chain([EACH; 3]).collect();
+    assert_eq!(deliveries, expected);
+    assert_eq!(place.lease(1).await[0].asked, i64::from(EACH) * 4);
+}
+
+// === looks
+
+#[tokio::test]
+async fn the_look_is_owed_as_soon_as_append_returns() {
+    let place = Place::open().await;
+    let transfer = NewArrival {
+        transferred_to: Some(conversation("CON-2")),
+        ..arrival("CON-1", "a", 10)
+    };
+    place.store.append(transfer).await.unwrap();
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(10)));
+    let leases = place.lease(10).await;
+    let owed: Vec<(&str, i64)> = leases
+        .iter()
+        .map(|lease| (lease.conversation_id.as_str(), lease.asked))
+        .collect();
+    assert_eq!(owed, [("CON-1", 1), ("CON-2", 1)]);
+    assert_eq!(
+        leases[0].state,
+        FetchState {
+            due_at: Some(at(10)),
+            ..nothing_owed()
+        }
+    );
+    assert_eq!(leases[0].known, None);
+}
+
+#[tokio::test]
+async fn a_webhook_that_names_no_conversation_owes_nothing() {
+    let place = Place::open().await;
+    place
+        .store
+        .append(NewArrival {
+            conversation_id: None,
+            ..arrival("CON-1", "a", 1)
+        })
+        .await
+        .unwrap();
+    assert_eq!(place.store.next_due().await.unwrap(), None);
+    assert_eq!(place.lease(100).await, []);
+}
+
+#[tokio::test]
+async fn arrivals_collapse_onto_one_look_and_bring_it_nearer() {
+    let place = Place::open().await;
+    for (event, second) in [("a", 20), ("b", 15), ("c", 30)] {
+        place.store.append(arrival("CON-1", event, second)).await.unwrap();
+    }
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(15)));
+    let leases = place.lease(15).await;
+    assert_eq!(
+        (leases.len(), leases[0].asked, leases[0].state.due_at),
+        (1, 3, Some(at(15)))
+    );
+}
+
+#[tokio::test]
+async fn an_application_is_kept_once_it_is_known() {
+    let place = Place::open().await;
+    let unknown = NewArrival {
+        application_id: None,
+        ..arrival("CON-1", "a", 1)
+    };
+    place.store.append(unknown.clone()).await.unwrap();
+    assert_eq!(place.lease(1).await[0].state.application_id, None);
+    place.store.append(arrival("CON-1", "b", 2)).await.unwrap();
+    place
+        .store
+        .append(NewArrival {
+            application_id: Some(application("other")),
+            ..unknown
+        })
+        .await
+        .unwrap();
+    let history = place
+        .store
+        .history(&conversation("CON-1"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(history.fetch.application_id, Some(application(APPLICATION)));
+}
+
+#[tokio::test]
+async fn a_look_that_is_taken_out_is_nobody_elses_until_the_lease_runs_out() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 10)).await.unwrap();
+    assert_eq!(
+        place.store.lease(at(9), at(60), 10).await.unwrap(),
+        [],
+        "it is not due yet"
+    );
+    assert_eq!(place.store.lease(at(10), at(60), 10).await.unwrap().len(), 1);
+    assert_eq!(place.store.lease(at(59), at(90), 10).await.unwrap(), []);
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(60)));
+    assert_eq!(place.store.lease(at(60), at(90), 10).await.unwrap().len(), 1);
+    assert_eq!(place.store.lease(at(60), at(90), 10).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_take_out_looks_no_two_get_the_same() {
+    let place = Place::open().await;
+    for number in 0..30 {
+        place
+            .store
+            .append(arrival(&format!("CON-{number}"), "a", 1))
+            .await
+            .unwrap();
+    }
+    let mut takers = JoinSet::new();
+    for _ in 0..12 {
+        let store = Arc::clone(&place.store);
+        takers.spawn(async move { store.lease(at(1), at(60), 3).await });
+    }
+    let mut taken = Vec::new();
+    while let Some(leases) = takers.join_next().await {
+        let leases = leases.unwrap().unwrap();
+        assert!(leases.len() <= 3);
+        taken.extend(leases.into_iter().map(|lease| lease.conversation_id));
+    }
+    let distinct: BTreeSet<_> = taken.iter().collect();
+    assert_eq!((taken.len(), distinct.len()), (30, 30));
+}
+
+#[tokio::test]
+async fn what_was_never_seen_is_looked_at_first_and_then_what_waits_longest() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-seen", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    place
+        .settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(2)), 1)
+        .await;
+    for (id, second) in [("CON-late", 5), ("CON-early", 4)] {
+        place.store.append(arrival(id, "a", second)).await.unwrap();
+    }
+    let one = place.store.lease(at(9), at(60), 1).await.unwrap();
+    assert_eq!(one[0].conversation_id, conversation("CON-early"));
+    let rest = place.store.lease(at(9), at(60), 9).await.unwrap();
+    let rest: Vec<&str> = rest.iter().map(|lease| lease.conversation_id.as_str()).collect();
+    assert_eq!(rest, ["CON-late", "CON-seen"]);
+}
+
+#[tokio::test]
+async fn opening_ends_the_leases_of_a_predecessor() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    assert_eq!(place.store.lease(at(1), at(1000), 1).await.unwrap().len(), 1);
+    let place = place.reopened().await;
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(1)));
+    assert_eq!(place.lease(2).await.len(), 1);
+    place.store.release_leases().await.unwrap();
+    assert_eq!(place.lease(2).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_found_becomes_a_version_or_confirms_one() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    let seen = |second, bodies: &[&str]| (Finding::Seen(sighting(second, bodies)), second);
+    for ((finding, second), number) in [
+        ((Finding::Nothing, 1), None),
+        // There is none to confirm.
+        ((Finding::Unchanged(at(1)), 1), None),
+        (seen(2, &["x", "y"]), Some(1)),
+        (seen(3, &["x", "y"]), Some(1)),
+        ((Finding::Unchanged(at(4)), 4), Some(1)),
+        (seen(5, &["x", "z"]), Some(2)),
+        (seen(6, &["x"]), Some(3)),
+        // What was there before the last change is a version again.
+        (seen(7, &["x", "z"]), Some(4)),
+        ((Finding::Unchanged(at(6)), 8), Some(4)),
+    ] {
+        let shown = format!("{finding:?} at {second}");
+        assert_eq!(
+            place.settle(&lease, finding, None, second).await,
+            number,
+            "{shown}"
+        );
+    }
+    let versions = place.store.snapshots(&conversation("CON-1")).await.unwrap();
+    let told: Vec<(u32, Timestamp, Timestamp, usize)> = versions
+        .iter()
+        .map(|one| (one.number, one.taken_at, one.confirmed_at, one.documents.len()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, at(2), at(4), 2),
+            (2, at(5), at(5), 2),
+            (3, at(6), at(6), 1),
+            (4, at(7), at(7), 2)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_version_is_read_back_whole() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    let taken = Sighting {
+        sequence_number: None,
+        ..sighting(2, &["x", "y \u{e4}", ""])
+    };
+    place.settle(&lease, Finding::Seen(taken.clone()), None, 2).await;
+    let id = conversation("CON-1");
+    let version = place.store.snapshots(&id).await.unwrap().remove(0);
+    assert_eq!((version.family.as_str(), version.sequence_number), ("v0.3", None));
+    let (name, digest, size) = &version.documents[1];
+    let expected = (&DocumentName::Members(1), Digest::of("y \u{e4}".as_bytes()), 4);
+    assert_eq!((name, *digest, *size), expected);
+    let snapshot = place.store.snapshot(&id, 1).await.unwrap().unwrap();
+    assert_eq!((snapshot.conversation_id, snapshot.number), (id.clone(), 1));
+    assert_eq!((snapshot.confirmed_at, snapshot.sighting), (at(2), taken));
+    assert_eq!(place.store.snapshot(&id, 2).await.unwrap(), None);
+    assert_eq!(
+        place.store.snapshot(&conversation("CON-2"), 1).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_lease_knows_the_newest_version() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    place
+        .settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1)
+        .await;
+    place
+        .settle(&lease, Finding::Seen(sighting(2, &["y", "z"])), Some(at(3)), 2)
+        .await;
+    let known = place.lease(3).await.remove(0).known;
+    let expected = Known {
+        snapshot: 2,
+        sequence_number: Some(8),
+        conversation: Digest::of(b"y"),
+    };
+    assert_eq!(known, Some(expected));
+}
+
+#[tokio::test]
+async fn what_is_owed_next_is_what_the_settlement_says() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    let state = FetchState {
+        application_id: Some(application(APPLICATION)),
+        due_at: Some(at(7)),
+        failures: 3,
+        failing_since: Some(at(2)),
+        trouble: Some(Trouble::Refused),
+        gone_at: Some(at(4)),
+        gave_up_at: Some(at(5)),
+    };
+    let settlement = Settlement {
+        conversation_id: conversation("CON-1"),
+        asked: lease.asked,
+        finding: Finding::Nothing,
+        state: state.clone(),
+        settled_at: at(6),
+    };
+    place.store.settle(settlement).await.unwrap();
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(7)));
+    assert_eq!(
+        place
+            .store
+            .history(&conversation("CON-1"))
+            .await
+            .unwrap()
+            .unwrap()
+            .fetch,
+        state
+    );
+    assert_eq!(place.lease(7).await[0].state, state);
+    place.settle(&lease, Finding::Nothing, None, 8).await;
+    assert_eq!(place.store.next_due().await.unwrap(), None);
+    assert_eq!(place.lease(1000).await, []);
+}
+
+#[tokio::test]
+async fn an_arrival_during_a_look_owes_another_at_once() {
+    let place = Place::open().await;
+    for (settled_due, expected) in [(None, 20), (Some(at(30)), 20), (Some(at(15)), 15)] {
+        place
+            .store
+            .append(arrival(
+                "CON-1",
+                &format!("before {expected} {settled_due:?}"),
+                10,
+            ))
+            .await
+            .unwrap();
+        let lease = place.store.lease(at(20), at(60), 1).await.unwrap().remove(0);
+        place
+            .store
+            .append(arrival(
+                "CON-1",
+                &format!("during {expected} {settled_due:?}"),
+                12,
+            ))
+            .await
+            .unwrap();
+        assert_eq!(
+            place.store.lease(at(20), at(60), 1).await.unwrap(),
+            [],
+            "it is still taken out"
+        );
+        place.settle(&lease, Finding::Nothing, settled_due, 20).await;
+        assert_eq!(place.store.next_due().await.unwrap(), Some(at(expected)));
+        // The next look ends without news, and then nothing more is owed.
+        let lease = place.store.lease(at(20), at(60), 1).await.unwrap().remove(0);
+        place.settle(&lease, Finding::Nothing, None, 21).await;
+        assert_eq!(place.store.next_due().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_nobody_asked_for_is_kept_too() {
+    let place = Place::open().await;
+    let lease = Lease {
+        conversation_id: conversation("CON-1"),
+        state: nothing_owed(),
+        asked: 0,
+        known: None,
+    };
+    assert_eq!(
+        place
+            .settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1)
+            .await,
+        Some(1)
+    );
+    assert_eq!(place.store.stale(10).await.unwrap(), [conversation("CON-1")]);
+    let history = place
+        .store
+        .history(&conversation("CON-1"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((history.arrivals.len(), history.snapshots.len()), (0, 1));
+}
+
+// === interpretation
+
+#[tokio::test]
+async fn every_change_makes_an_interpretation_stale_until_it_is_saved_again() {
+    let place = Place::open().await;
+    let id = conversation("CON-1");
+    assert_eq!(place.store.history(&id).await.unwrap(), None);
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let mut revisions = vec![place.save_present("CON-1").await];
+    place.store.append(arrival("CON-1", "a", 2)).await.unwrap();
+    revisions.push(place.save_present("CON-1").await);
+    let lease = place.lease(2).await.remove(0);
+    place
+        .settle(&lease, Finding::Seen(sighting(2, &["x"])), None, 2)
+        .await;
+    revisions.push(place.save_present("CON-1").await);
+    place.settle(&lease, Finding::Unchanged(at(3)), None, 3).await;
+    revisions.push(place.save_present("CON-1").await);
+    assert!(
+        revisions.is_sorted_by(|left, right| left < right),
+        "{revisions:?}"
+    );
+    for number in 0..5 {
+        place
+            .store
+            .append(arrival(&format!("CON-other-{number}"), "a", 1))
+            .await
+            .unwrap();
+    }
+    assert_eq!(place.store.stale(3).await.unwrap().len(), 3);
+    assert_eq!(place.store.stale(30).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_history_is_both_logs_and_the_looks() {
+    let place = Place::open().await;
+    let id = conversation("CON-1");
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    place
+        .store
+        .append(NewArrival {
+            transferred_to: Some(id.clone()),
+            ..arrival("CON-0", "b", 2)
+        })
+        .await
+        .unwrap();
+    let lease = place
+        .lease(2)
+        .await
+        .into_iter()
+        .find(|lease| lease.conversation_id == id)
+        .unwrap();
+    for (second, body) in [(3, "x"), (4, "y")] {
+        place
+            .settle(
+                &lease,
+                Finding::Seen(sighting(second, &[body])),
+                Some(at(9)),
+                second,
+            )
+            .await;
+    }
+    let history = place.store.history(&id).await.unwrap().unwrap();
+    assert_eq!(history.arrivals, place.store.arrivals(&id).await.unwrap());
+    assert_eq!(history.arrivals.len(), 2);
+    let versions: Vec<_> = history
+        .snapshots
+        .iter()
+        .map(|one| (one.number, one.sighting.clone()))
+        .collect();
+    assert_eq!(versions, [(1, sighting(3, &["x"])), (2, sighting(4, &["y"]))]);
+    // Two asked during the lease's settlements, which both knew of all that had asked.
+    assert_eq!(history.fetch.due_at, Some(at(9)));
+}
+
+#[tokio::test]
+async fn an_interpretation_is_read_back_as_it_was_saved() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let full = full_interpretation("CON-1");
+    place.store.save(vec![(full.clone(), 1)]).await.unwrap();
+    assert_eq!(
+        place.store.conversation(&full.id).await.unwrap(),
+        Some(full.clone())
+    );
+    let listed = place.store.conversations(10, None).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].interpretation, full);
+    assert_eq!(
+        listed[0].position,
+        Position {
+            listed_at: at(1),
+            id: full.id.clone()
+        }
+    );
+    for ending in [Ending::Open, Ending::Settling(at(77)), Ending::Over] {
+        let bare = Interpretation {
+            ending,
+            ..bare_interpretation("CON-1", 3)
+        };
+        place.store.save(vec![(bare.clone(), 1)]).await.unwrap();
+        assert_eq!(place.store.conversation(&bare.id).await.unwrap(), Some(bare));
+    }
+    assert_eq!(
+        place.store.conversation(&conversation("CON-2")).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn an_interpretation_of_an_older_revision_does_not_replace_a_newer_one() {
+    let place = Place::open().await;
+    let id = conversation("CON-1");
+    for event in ["a", "b", "c"] {
+        place.store.append(arrival("CON-1", event, 1)).await.unwrap();
+    }
+    let named = |name: &str| Interpretation {
+        name: Some(name.to_owned()),
+        ..bare_interpretation("CON-1", 1)
+    };
+    place.store.save(vec![(named("second"), 2)]).await.unwrap();
+    place.store.save(vec![(named("first"), 1)]).await.unwrap();
+    let name = async || {
+        place
+            .store
+            .conversation(&id)
+            .await
+            .unwrap()
+            .unwrap()
+            .name
+            .unwrap()
+    };
+    assert_eq!(name().await, "second");
+    assert_eq!(place.store.stale(10).await.unwrap(), std::slice::from_ref(&id));
+    place
+        .store
+        .save(vec![(named("third"), 3), (named("second again"), 2)])
+        .await
+        .unwrap();
+    assert_eq!(name().await, "third");
+    assert_eq!(place.store.stale(10).await.unwrap(), []);
+    // Of a conversation that was never heard of there is nothing to save.
+    place
+        .store
+        .save(vec![(bare_interpretation("CON-2", 1), 1)])
+        .await
+        .unwrap();
+    assert_eq!(
+        place.store.conversation(&conversation("CON-2")).await.unwrap(),
+        None
+    );
+}
+
+// === reading
+
+#[tokio::test]
+async fn pages_go_from_the_newest_to_the_oldest_without_gap_or_repetition() {
+    let place = Place::open().await;
+    // Three share each instant.
+    for number in 0..20 {
+        place.interpreted(&format!("CON-{number:02}"), number / 3).await;
+    }
+    let mut expected: Vec<(i64, String)> = (0..20)
+        .map(|number| (number / 3, format!("CON-{number:02}")))
+        .collect();
+    expected.sort_by(|left, right| right.cmp(left));
+    for limit in [1, 2, 3, 7, 20, 50] {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = place.store.conversations(limit, after).await.unwrap();
+            assert!(page.len() <= usize::try_from(limit).unwrap());
+            let Some(last) = page.last() else { break };
+            assert!(found.len() < expected.len(), "pages of {limit} do not end");
+            after = Some(last.position.clone());
+            found.extend(page.into_iter().map(|listed| {
+                (
+                    listed.position.listed_at.as_second() - at(0).as_second(),
+                    listed.position.id.as_str().to_owned(),
+                )
+            }));
+        }
+        assert_eq!(found, expected, "pages of {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_goes_on_where_it_stopped_whatever_came_meanwhile() {
+    let place = Place::open().await;
+    for number in 0..6 {
+        place.interpreted(&format!("CON-{number}"), number).await;
+    }
+    let ids = |page: Vec<store::Listed>| {
+        page.into_iter()
+            .map(|listed| listed.position.id.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = place.store.conversations(2, None).await.unwrap();
+    let after = first.last().map(|listed| listed.position.clone());
+    assert_eq!(ids(first), ["CON-5", "CON-4"]);
+    place.interpreted("CON-9", 9).await;
+    assert_eq!(
+        ids(place.store.conversations(9, after).await.unwrap()),
+        ["CON-3", "CON-2", "CON-1", "CON-0"]
+    );
+}
+
+#[tokio::test]
+async fn a_conversation_without_a_start_is_listed_by_its_first_news() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 40)).await.unwrap();
+    let startless = Interpretation {
+        started_at: None,
+        ..bare_interpretation("CON-1", 0)
+    };
+    place.store.save(vec![(startless.clone(), 1)]).await.unwrap();
+    assert_eq!(
+        place.store.conversations(1, None).await.unwrap()[0]
+            .position
+            .listed_at,
+        at(40)
+    );
+    let capture = Capture {
+        first_at: Some(at(50)),
+        ..startless.capture.clone()
+    };
+    place
+        .store
+        .save(vec![(Interpretation { capture, ..startless }, 1)])
+        .await
+        .unwrap();
+    assert_eq!(
+        place.store.conversations(1, None).await.unwrap()[0]
+            .position
+            .listed_at,
+        at(50)
+    );
+}
+
+#[tokio::test]
+async fn a_conversation_is_found_by_its_id_a_legs_or_a_members() {
+    let place = Place::open().await;
+    for (id, second) in [("CON-old", 1), ("CON-new", 2), ("CON-lone", 3)] {
+        place.store.append(arrival(id, "a", second)).await.unwrap();
+        let with_both = Interpretation {
+            started_at: Some(at(second)),
+            ..full_interpretation(id)
+        };
+        let one = if id == "CON-lone" {
+            bare_interpretation(id, second)
+        } else {
+            with_both
+        };
+        place.store.save(vec![(one, 1)]).await.unwrap();
+    }
+    let resolve = async |id: &str| {
+        place
+            .store
+            .resolve(id)
+            .await
+            .unwrap()
+            .map(|id| id.as_str().to_owned())
+    };
+    for id in ["CON-old", "CON-new", "CON-lone"] {
+        assert_eq!(resolve(id).await.as_deref(), Some(id));
+    }
+    // A leg that was transferred is in two; the newest is meant.
+    for id in [ODD_LEG, "leg-of-nobody", "MEM-1", "MEM-2"] {
+        assert_eq!(resolve(id).await.as_deref(), Some("CON-new"), "{id}");
+    }
+    for id in ["", "CON-3", "%", "' OR 1=1 --", "MEM-3"] {
+        assert_eq!(resolve(id).await, None, "{id}");
+    }
+}
+
+// === beginning and end
+
+#[tokio::test]
+async fn what_was_told_to_be_on_disk_is_there_after_reopening() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    place
+        .settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(9)), 1)
+        .await;
+    let before = place.store.history(&conversation("CON-1")).await.unwrap();
+    let place = place.reopened().await;
+    assert_eq!(place.store.history(&conversation("CON-1")).await.unwrap(), before);
+    place.store.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_queued_when_the_store_closes_is_still_written() {
+    let mut place = Place::open().await;
+    let mut appends = JoinSet::new();
+    for number in 0..300 {
+        let (store, arrival) = (
+            Arc::clone(&place.store),
+            arrival("CON-1", &format!("{number}"), 1),
+        );
+        appends.spawn(async move { store.append(arrival).await.is_ok() });
+    }
+    tokio::task::yield_now().await;
+    place.store.close().await;
+    place.writer.join_next().await.unwrap().unwrap();
+    let mut taken = 0;
+    while let Some(done) = appends.join_next().await {
+        taken += usize::from(done.unwrap());
+    }
+    assert!(taken > 0);
+    let late = place.store.append(arrival("CON-1", "late", 2)).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    let place = place.reopened().await;
+    assert_eq!(
+        place.store.arrivals(&conversation("CON-1")).await.unwrap().len(),
+        taken
+    );
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_kept_out() {
+    let place = Place::open().await;
+    let second = store::open(&place.path()).await;
+    assert!(
+        matches!(second, Err(StoreError::InUse(ref path)) if *path == place.path().display().to_string())
+    );
+    // A command beside the daemon is not, and leaves the daemon's leases alone.
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    assert_eq!(place.lease(1).await.len(), 1);
+    let (beside, writer) = store::open_shared(&place.path()).await.unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(writer.run());
+    beside.append(arrival("CON-1", "b", 2)).await.unwrap();
+    assert_eq!(beside.lease(at(2), at(60), 9).await.unwrap(), []);
+    assert_eq!(
+        place.store.arrivals(&conversation("CON-1")).await.unwrap().len(),
+        2
+    );
+    place.reopened().await;
+}
+
+#[tokio::test]
+async fn a_place_where_no_file_can_be_is_told() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("nowhere/store.db");
+    let error = store::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unopenable { .. }), "{error:?}");
+    assert!(error.to_string().contains("nowhere/store.db"), "{error}");
+    let path = directory.path().join("text.db");
+    fs::write(
+        &path,
+        "this is no database, and long enough to be seen as none at all",
+    )
+    .unwrap();
+    assert!(matches!(
+        store::open(&path).await,
+        Err(StoreError::Unopenable { .. })
+    ));
+}
+
+// === SQLite
+
+#[tokio::test]
+async fn a_document_is_stored_once_however_many_versions_hold_it() {
+    let place = Place::open().await;
+    for id in ["CON-1", "CON-2"] {
+        place.store.append(arrival(id, "a", 1)).await.unwrap();
+        let lease = place.lease(1).await.remove(0);
+        for (second, last) in [(1, "b"), (2, "c"), (3, "b")] {
+            let kept = place
+                .settle(
+                    &lease,
+                    Finding::Seen(sighting(second, &["a", last])),
+                    None,
+                    second,
+                )
+                .await;
+            assert_eq!(kept, Some(u32::try_from(second).unwrap()));
+        }
+    }
+    assert_eq!(place.number("SELECT count(*) FROM documents").await, 3);
+    assert_eq!(place.number("SELECT count(*) FROM snapshot_documents").await, 12);
+    assert_eq!(place.number("SELECT count(*) FROM snapshots").await, 6);
+}
+
+#[tokio::test]
+async fn replacing_an_interpretation_leaves_nothing_behind() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    place
+        .store
+        .save(vec![(full_interpretation("CON-1"), 1)])
+        .await
+        .unwrap();
+    place
+        .store
+        .save(vec![(bare_interpretation("CON-1", 1), 1)])
+        .await
+        .unwrap();
+    for table in ["members", "member_legs", "member_states", "legs", "leg_statuses"] {
+        assert_eq!(
+            place.number(&format!("SELECT count(*) FROM {table}")).await,
+            0,
+            "{table}"
+        );
+    }
+    assert_eq!(place.number("SELECT count(*) FROM conversations").await, 1);
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_only_and_has_the_right_pragmas() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    for file in ["store.db", "store.db-wal", "store.db-shm", "store.db.lock"] {
+        let mode = fs::metadata(place.directory.path().join(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    assert_eq!(place.number("PRAGMA auto_vacuum").await, 2, "incremental");
+    let mut connection = connect(&place.path(), true).await;
+    let row = sqlx::query("PRAGMA journal_mode")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(row.get::<String, _>(0), "wal");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let directory = Place::open().await.closed().await;
+    let path = directory.path().join("store.db");
+    let mut connection = connect(&path, false).await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', 1, x'00', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let error = store::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 9999 }), "{error:?}");
+    assert!(matches!(
+        store::open_shared(&path).await,
+        Err(StoreError::Newer { found: 9999 })
+    ));
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_read_names_its_place_and_not_itself() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    place
+        .settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1)
+        .await;
+    let mut connection = connect(&place.path(), false).await;
+    for (statement, expected) in [
+        ("UPDATE documents SET body = x'00'", ("documents", "body")),
+        ("UPDATE fetches SET trouble = 'a secret'", ("fetches", "trouble")),
+        (
+            "UPDATE arrivals SET endpoint = 'a secret'",
+            ("arrivals", "endpoint"),
+        ),
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        let error = match expected.0 {
+            "documents" => place.store.snapshot(&conversation("CON-1"), 1).await.unwrap_err(),
+            "arrivals" => place.store.arrivals(&conversation("CON-1")).await.unwrap_err(),
+            _ => place.store.history(&conversation("CON-1")).await.unwrap_err(),
+        };
+        assert!(!error.to_string().contains("a secret"), "{error}");
+        let StoreError::Corrupt { table, column } = error else {
+            panic!("{statement}: {error:?}")
+        };
+        assert_eq!((table, column), expected);
+    }
+}
+
+// === the place
+
+/// A store in a directory of its own, with its writer.
+struct Place {
+    store: Arc<dyn Store>,
+    writer: JoinSet<()>,
+    directory: TempDir,
+}
+
+impl Place {
+    async fn open() -> Self {
+        Self::open_in(TempDir::new().expect("a directory can be made")).await
+    }
+
+    async fn open_in(directory: TempDir) -> Self {
+        let (store, writer) = store::open(&directory.path().join("store.db"))
+            .await
+            .expect("the store can be opened");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run());
+        Self {
+            store,
+            writer: tasks,
+            directory,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("store.db")
+    }
+
+    /// Closes the store and leaves the directory.
+    async fn closed(self) -> TempDir {
+        self.store.close().await;
+        self.writer.join_all().await;
+        self.directory
+    }
+
+    async fn reopened(self) -> Self {
+        Self::open_in(self.closed().await).await
+    }
+
+    /// Takes out everything that is due, for a minute.
+    async fn lease(&self, second: i64) -> Vec<Lease> {
+        let mut leases = self
+            .store
+            .lease(at(second), at(second + 60), 100)
+            .await
+            .expect("the store works");
+        leases.sort_by(|left, right| left.conversation_id.cmp(&right.conversation_id));
+        leases
+    }
+
+    /// Ends a lease without trouble.
+    async fn settle(
+        &self,
+        lease: &Lease,
+        finding: Finding,
+        due_at: Option<Timestamp>,
+        second: i64,
+    ) -> Option<u32> {
+        let settlement = Settlement {
+            conversation_id: lease.conversation_id.clone(),
+            asked: lease.asked,
+            finding,
+            state: FetchState {
+                due_at,
+                ..nothing_owed()
+            },
+            settled_at: at(second),
+        };
+        self.store.settle(settlement).await.expect("the store works")
+    }
+
+    /// Saves some interpretation of what is known now, which is new; returns its revision.
+    async fn save_present(&self, id: &str) -> i64 {
+        assert_eq!(
+            self.store.stale(10).await.expect("the store works"),
+            [conversation(id)]
+        );
+        let history = self
+            .store
+            .history(&conversation(id))
+            .await
+            .expect("the store works")
+            .expect("it is there");
+        self.store
+            .save(vec![(bare_interpretation(id, 1), history.revision)])
+            .await
+            .expect("the store works");
+        assert_eq!(self.store.stale(10).await.expect("the store works"), []);
+        history.revision
+    }
+
+    /// A conversation that began then, with its interpretation.
+    async fn interpreted(&self, id: &str, second: i64) {
+        self.store
+            .append(arrival(id, "a", 1))
+            .await
+            .expect("the store works");
+        self.store
+            .save(vec![(bare_interpretation(id, second), 1)])
+            .await
+            .expect("the store works");
+    }
+
+    async fn number(&self, sql: &str) -> i64 {
+        let mut connection = connect(&self.path(), true).await;
+        let row = sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut connection)
+            .await;
+        row.expect("the statement is right").get(0)
+    }
+}
+
+async fn connect(path: &Path, read_only: bool) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(read_only)
+        .connect()
+        .await
+        .expect("the file can be read")
+}
+
+fn arrival(id: &str, event: &str, second: i64) -> NewArrival {
+    NewArrival {
+        delivery: Delivery {
+            endpoint: Endpoint::Event,
+            method: Method::Post,
+            query: None,
+            content_type: Some("application/json".to_owned()),
+            body: format!("{id} {event}").into_bytes(),
+        },
+        application_id: Some(application(APPLICATION)),
+        origin: Origin::Signed,
+        kind: "answered".to_owned(),
+        conversation_id: Some(conversation(id)),
+        transferred_to: None,
+        received_at: at(second),
+    }
+}
+
+/// A look's findings: the conversation's document, and pages of members after it.
+fn sighting(second: i64, bodies: &[&str]) -> Sighting {
+    let name = |page: u32| {
+        if page == 0 {
+            DocumentName::Conversation
+        } else {
+            DocumentName::Members(page)
+        }
+    };
+    let documents = (0..)
+        .zip(bodies)
+        .map(|(page, body)| Document::new(name(page), body.as_bytes().to_vec()));
+    Sighting {
+        taken_at: at(second),
+        family: "v0.3".to_owned(),
+        sequence_number: Some(8),
+        documents: documents.collect(),
+    }
+}
+
+fn nothing_owed() -> FetchState {
+    FetchState {
+        application_id: Some(application(APPLICATION)),
+        due_at: None,
+        failures: 0,
+        failing_since: None,
+        trouble: None,
+        gone_at: None,
+        gave_up_at: None,
+    }
+}
+
+fn bare_interpretation(id: &str, second: i64) -> Interpretation {
+    let capture = Capture {
+        state: CaptureState::Pending,
+        reason: None,
+        snapshots: 0,
+        first_at: None,
+        last_at: None,
+    };
+    Interpretation {
+        id: conversation(id),
+        name: None,
+        application_id: None,
+        capture,
+        direction: None,
+        from: None,
+        to: None,
+        started_at: Some(at(second)),
+        answered_at: None,
+        ended_at: None,
+        ending: Ending::Open,
+        duration: None,
+        price: None,
+        status: None,
+        members: Vec::new(),
+        legs: Vec::new(),
+        latest_snapshot: None,
+    }
+}
+
+/// A text that a store could stumble over.
+const ODD: &str = "quote \" ' \\ \n tab\t nul\0 \u{1f600} \u{e4} 17 null";
+
+/// A leg that is in several conversations, and whose id no reader expects.
+const ODD_LEG: &str = "leg \u{e4} 1";
+
+/// One with everything.
+fn full_interpretation(id: &str) -> Interpretation {
+    Interpretation {
+        name: text(ODD),
+        application_id: Some(application(APPLICATION)),
+        capture: Capture {
+            state: CaptureState::Captured,
+            reason: text(ODD),
+            snapshots: 3,
+            first_at: Some(at(2)),
+            last_at: long_ago(),
+        },
+        direction: text("inbound"),
+        from: text("+447700900001"),
+        to: text(ODD),
+        answered_at: Some(at(2) + SignedDuration::from_micros(1)),
+        ended_at: Some(at(9)),
+        ending: Ending::Settling(at(10)),
+        duration: Some(i64::MAX),
+        price: text("0.02302500"),
+        status: text("completed"),
+        members: full_members(),
+        legs: full_legs(),
+        latest_snapshot: Some(3),
+        ..bare_interpretation(id, 1)
+    }
+}
+
+fn full_members() -> Vec<Member> {
+    let member = |id: &str, channel: Option<Channel>, leg_ids: Vec<LegId>, states: Vec<MemberState>| Member {
+        id: MemberId::parse(id).expect("it is an id"),
+        user_id: text("USR-1"),
+        name: text(ODD),
+        state: text("OnHold"),
+        channel,
+        leg_ids,
+        states,
+    };
+    let state = |state: &str, at: Option<Timestamp>| MemberState {
+        state: state.to_owned(),
+        at,
+        source: "snapshot 1".to_owned(),
+    };
+    let channel = Channel {
+        kind: text("phone"),
+        id: Some(leg_id(ODD_LEG)),
+        from: text("007"),
+        to: text(ODD),
+    };
+    let empty = Channel {
+        kind: None,
+        id: None,
+        from: None,
+        to: None,
+    };
+    let states = vec![state("INVITED", Some(at(1))), state("LEFT", None)];
+    vec![
+        member("MEM-2", Some(channel), vec![leg_id(ODD_LEG), leg_id("b")], states),
+        member(
+            "MEM-1",
+            Some(empty),
+            Vec::new(),
+            vec![state("JOINED", long_ago())],
+        ),
+        member("MEM-0", None, Vec::new(), Vec::new()),
+    ]
+}
+
+fn full_legs() -> Vec<Leg> {
+    let status = |status: &str, second: i64, detail: Option<&str>| LegStatus {
+        status: status.to_owned(),
+        at: at(second),
+        detail: detail.map(str::to_owned),
+    };
+    let full = Leg {
+        id: leg_id(ODD_LEG),
+        direction: text("inbound"),
+        from: text("0017"),
+        to: text(ODD),
+        status: text("completed"),
+        duration: Some(61),
+        price: text("0.50"),
+        statuses: vec![status("started", 1, None), status(ODD, 2, Some("beep_start"))],
+    };
+    let bare = Leg {
+        id: leg_id("leg-of-nobody"),
+        direction: None,
+        from: None,
+        to: None,
+        status: None,
+        duration: None,
+        price: None,
+        statuses: Vec::new(),
+    };
+    vec![full, bare]
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the fields that it fills may be empty")]
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn leg_id(id: &str) -> LegId {
+    LegId::parse(id).expect("it is an id")
+}
+
+/// A microsecond before the beginning of time.
+fn long_ago() -> Option<Timestamp> {
+    Timestamp::from_microsecond(-1).ok()
+}
+
+fn conversation(id: &str) -> ConversationId {
+    ConversationId::parse(id).expect("it is an id")
+}
+
+fn application(id: &str) -> ApplicationId {
+    ApplicationId::parse(id).expect("it is an id")
+}
+
+/// So many seconds after the beginning.
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_773_051_330 + second).expect("it is an instant")
+}
