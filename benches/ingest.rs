@@ -40,7 +40,8 @@ const EVENTS_PER_CALL: u64 = 8;
 const LEAST_RATIO: f64 = 0.5;
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be had");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be had");
     let ratio = runtime.block_on(compare());
     println!("\ndurable / bare: {ratio:.2} (median of {ROUNDS}; at least {LEAST_RATIO} is wanted)");
     if ratio >= LEAST_RATIO { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -84,7 +85,8 @@ async fn serve_durable(store: &Path) -> SocketAddr {
         set("QUERY__LISTEN", "127.0.0.1:0".to_owned()),
         set("STORE__URL", format!("sqlite:{}", store.display())),
     ]);
-    let config = Config::load(Some(Path::new("config/conversationd.toml")), &environment).expect("it is valid");
+    let config =
+        Config::load(Some(Path::new("config/conversationd.toml")), &environment).expect("it is valid");
     let listeners = Listeners::bind(&config).await.expect("ports can be had");
     let daemon = daemon::start(config, listeners, Arc::new(SystemClock)).await.expect("it starts");
     let address = daemon.public;

@@ -14,10 +14,10 @@ use crate::domain::clock::Clock;
 use crate::domain::fetch::{FetchState, Finding, Settlement};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::Sighting;
+use crate::flow::Wake;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
 use crate::flow::receive::{self, Receiver};
-use crate::flow::Wake;
 use crate::http::Ncco;
 use crate::http::query::Query;
 use crate::http::webhooks::Webhooks;
@@ -54,10 +54,14 @@ pub enum DaemonError {
     #[error("no [[application]] is configured: add one with its id and private_key_file")]
     NoApplication,
     /// Vonage does not know the conversation.
-    #[error("Vonage does not know this conversation (404): it is over, another application's, or in another region")]
+    #[error(
+        "Vonage does not know this conversation (404): it is over, another application's, or in another region"
+    )]
     NotFound,
     /// Vonage refused the token.
-    #[error("Vonage refuses the token ({0}): check [[application]] id and private_key_file, and this machine's clock")]
+    #[error(
+        "Vonage refuses the token ({0}): check [[application]] id and private_key_file, and this machine's clock"
+    )]
     Refused(u16),
     /// Vonage did not answer.
     #[error("{0}; try again")]
@@ -109,7 +113,11 @@ pub struct Daemon {
 ///
 /// # Errors
 /// When the store cannot be opened, or TLS is not to be had.
-pub async fn start(config: Config, listeners: Listeners, clock: Arc<dyn Clock>) -> Result<Daemon, DaemonError> {
+pub async fn start(
+    config: Config,
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+) -> Result<Daemon, DaemonError> {
     telemetry::start_metrics();
     let lifecycle = Lifecycle::default();
     let (store, writer) = store::open(&config.store).await?;
@@ -245,7 +253,11 @@ async fn feed_watchdog(store: Arc<dyn Store>, period: Duration, lifecycle: Lifec
 ///
 /// # Errors
 /// When there is no application, or its key cannot sign.
-pub fn token(config: &Config, clock: &dyn Clock, life: jiff::SignedDuration) -> Result<SecretString, DaemonError> {
+pub fn token(
+    config: &Config,
+    clock: &dyn Clock,
+    life: jiff::SignedDuration,
+) -> Result<SecretString, DaemonError> {
     let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
     Ok(application.mint.mint(clock.now(), life)?)
 }
@@ -254,7 +266,11 @@ pub fn token(config: &Config, clock: &dyn Clock, life: jiff::SignedDuration) -> 
 ///
 /// # Errors
 /// When there is no application, or when Vonage does not tell.
-pub async fn look(config: &Config, clock: Arc<dyn Clock>, id: &ConversationId) -> Result<Sighting, DaemonError> {
+pub async fn look(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    id: &ConversationId,
+) -> Result<Sighting, DaemonError> {
     let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
     let clients = clients(config, &clock)?;
     let client = clients.get(&application.id).expect("there is a client for each application");
@@ -294,7 +310,8 @@ pub async fn keep(
     );
     // Nothing that a webhook has asked for is settled by this look: the daemon's own is still owed.
     let finding = Finding::Seen(sighting);
-    let settlement = Settlement { conversation_id: id, asked: i64::MAX, finding, state, settled_at: clock.now() };
+    let settlement =
+        Settlement { conversation_id: id, asked: i64::MAX, finding, state, settled_at: clock.now() };
     let number = store.settle(settlement).await?;
     let deriver = Deriver::new(Arc::clone(&store), Wake::default());
     deriver.step().await?;

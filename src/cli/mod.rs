@@ -25,7 +25,7 @@ const EXIT_CONFIGURATION: u8 = 78;
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true)]
 pub struct Arguments {
-    /// The configuration file. Without it: $CONVERSATIOND_CONFIG, ./conversationd.toml,
+    /// The configuration file. Without it: `$CONVERSATIOND_CONFIG`, ./conversationd.toml,
     /// /etc/conversationd/conversationd.toml, and else the defaults.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -84,7 +84,8 @@ impl Arguments {
         let config = || Config::load(self.config.as_deref(), environment);
         let quiet = matches!(self.command, Command::Demo(_));
         let filter = environment.get("RUST_LOG").unwrap_or(if quiet { "error" } else { "info" });
-        telemetry::start_logs(filter).map_err(|error| Failure::Failed(format!("RUST_LOG cannot be read: {error}")))?;
+        telemetry::start_logs(filter)
+            .map_err(|error| Failure::Failed(format!("RUST_LOG cannot be read: {error}")))?;
         match self.command {
             Command::Serve => block_on(serve::serve(config()?)),
             Command::Demo(demo) => block_on(demo.run()),

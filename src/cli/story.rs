@@ -21,14 +21,20 @@ pub(super) fn tell(conversation: &Value) -> String {
             text(&conversation["price"]),
         ),
     );
-    line(&mut story, format_args!("  {}, {} snapshots", text(&capture["state"]), text(&capture["snapshots"])));
+    line(
+        &mut story,
+        format_args!("  {}, {} snapshots", text(&capture["state"]), text(&capture["snapshots"])),
+    );
     if let Some(reason) = capture["reason"].as_str() {
         line(&mut story, format_args!("  {reason}"));
     }
     line(&mut story, format_args!("\nmembers"));
     for member in items(&conversation["members"]) {
         line(&mut story, format_args!("  {}  {}", text(&member["id"]), text(&member["name"])));
-        line(&mut story, format_args!("    {}  {}", text(&member["channel"]["type"]), parties(&member["channel"])));
+        line(
+            &mut story,
+            format_args!("    {}  {}", text(&member["channel"]["type"]), parties(&member["channel"])),
+        );
         for state in items(&member["states"]) {
             let (at, source) = (text(&state["at"]), text(&state["source"]));
             line(&mut story, format_args!("    {at}  {:<9} {source}", text(&state["state"])));

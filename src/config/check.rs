@@ -24,6 +24,9 @@ struct Section<'a> {
     faults: &'a mut Faults,
 }
 
+/// A value was there and meant nothing; the fault is noted.
+struct Faulty;
+
 /// Checks everything. `None` only together with faults.
 pub(super) fn check(
     effective: Table,
@@ -54,7 +57,7 @@ pub(super) fn check(
         max_body_bytes: usize::try_from(max_body_bytes?).ok()?,
         signed,
         query_listen: query_listen?,
-        ncco: ncco?,
+        ncco: ncco.ok()?,
         store: store?,
         fetch: fetch?,
         applications,
@@ -108,7 +111,8 @@ fn signed(signatures: Option<&str>, applications: &[Application], faults: &mut F
         _ => any_secret,
     };
     if signed && applications.is_empty() {
-        faults.add("webhooks.signatures", "\"required\" needs an [[application]] with a signature_secret_file");
+        faults
+            .add("webhooks.signatures", "\"required\" needs an [[application]] with a signature_secret_file");
     }
     for (index, application) in applications.iter().enumerate() {
         if signed && application.signature_secret.is_none() {
@@ -139,7 +143,8 @@ fn applications(effective: &Table, environment: &Environment, faults: &mut Fault
 
 impl<'a> Section<'a> {
     fn of(effective: &'a Table, name: &'static str, faults: &'a mut Faults) -> Self {
-        let table = effective.get(name).and_then(Value::as_table).expect("the shipped file has every section");
+        let table =
+            effective.get(name).and_then(Value::as_table).expect("the shipped file has every section");
         Self { table, place: name.to_owned(), faults }
     }
 
@@ -162,13 +167,17 @@ impl<'a> Section<'a> {
     fn private_address(&mut self, key: &str) -> Option<SocketAddr> {
         let address = self.address(key)?;
         if !address.ip().is_loopback() {
-            self.fault(key, "must be a loopback address, such as \"127.0.0.1:3001\": without tokens anybody could read");
+            self.fault(
+                key,
+                "must be a loopback address, such as \"127.0.0.1:3001\": without tokens anybody could read",
+            );
         }
         Some(address)
     }
 
     fn whole(&mut self, key: &str, least: u32, most: u32) -> Option<u32> {
-        let number = self.table.get(key).and_then(Value::as_integer).and_then(|number| u32::try_from(number).ok());
+        let number =
+            self.table.get(key).and_then(Value::as_integer).and_then(|number| u32::try_from(number).ok());
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {
             self.fault(key, format!("must be from {least} to {most}"));
@@ -198,18 +207,15 @@ impl<'a> Section<'a> {
         duration
     }
 
-    fn ncco(&mut self, key: &str) -> Option<Option<Ncco>> {
+    fn ncco(&mut self, key: &str) -> Result<Option<Ncco>, Faulty> {
         let file = self.text(key);
         if file.is_empty() {
-            return Some(None);
+            return Ok(None);
         }
-        match Ncco::read(Path::new(file)) {
-            Ok(ncco) => Some(Some(ncco)),
-            Err(error) => {
-                self.fault(key, format!("{file} {error}"));
-                None
-            }
-        }
+        Ncco::read(Path::new(file)).map(Some).map_err(|error| {
+            self.fault(key, format!("{file} {error}"));
+            Faulty
+        })
     }
 
     fn store(&mut self, key: &str, environment: &Environment) -> Option<PathBuf> {
@@ -220,7 +226,8 @@ impl<'a> Section<'a> {
             return None;
         };
         // systemd gives several directories separated by colons; the first is the unit's own.
-        let state_directory = environment.get("STATE_DIRECTORY").and_then(|directories| directories.split(':').next());
+        let state_directory =
+            environment.get("STATE_DIRECTORY").and_then(|directories| directories.split(':').next());
         Some(state_directory.map_or_else(|| PathBuf::from(path), |directory| Path::new(directory).join(path)))
     }
 
@@ -235,27 +242,38 @@ impl<'a> Section<'a> {
         let api_key = Some(self.text("api_key").to_owned()).filter(|key| !key.is_empty());
         let mint = TokenMint::new(id.clone()?, &SecretSlice::from(key?));
         let mint = mint.map_err(|error| self.fault("private_key_file", format!("is {error}"))).ok();
-        Some(Application { id: id?, mint: Arc::new(mint?), signature_secret: signature_secret?, api_key, api_url: api_url? })
+        Some(Application {
+            id: id?,
+            mint: Arc::new(mint?),
+            signature_secret: signature_secret.ok()?,
+            api_key,
+            api_url: api_url?,
+        })
     }
 
-    fn signature_secret(&mut self, environment: &Environment) -> Option<Option<SecretString>> {
+    fn signature_secret(&mut self, environment: &Environment) -> Result<Option<SecretString>, Faulty> {
         const KEY: &str = "signature_secret_file";
         if self.text(KEY).is_empty() {
-            return Some(None);
+            return Ok(None);
         }
-        let bytes = self.secret_file(KEY, environment)?;
-        let secret = String::from_utf8(bytes).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        if secret.is_none() {
-            self.fault(KEY, "the file is empty or not text: it holds the account's signature secret and nothing else");
-        }
-        Some(Some(secret?.into()))
+        let bytes = self.secret_file(KEY, environment).ok_or(Faulty)?;
+        let secret = String::from_utf8(bytes).ok().map(|text| text.trim().to_owned());
+        let Some(secret) = secret.filter(|text| !text.is_empty()) else {
+            let hint =
+                "the file is empty or not text: it holds the account's signature secret and nothing else";
+            self.fault(KEY, hint);
+            return Err(Faulty);
+        };
+        Ok(Some(secret.into()))
     }
 
     /// Reads a file that holds a secret: for a relative path the systemd credential of that name comes first.
     fn secret_file(&mut self, key: &str, environment: &Environment) -> Option<Vec<u8>> {
         let file = Path::new(self.text(key));
-        let credential = environment.get("CREDENTIALS_DIRECTORY").map(|directory| Path::new(directory).join(file));
-        let path = credential.filter(|path| file.is_relative() && path.exists()).unwrap_or_else(|| file.to_owned());
+        let credential =
+            environment.get("CREDENTIALS_DIRECTORY").map(|directory| Path::new(directory).join(file));
+        let path =
+            credential.filter(|path| file.is_relative() && path.exists()).unwrap_or_else(|| file.to_owned());
         match std::fs::read(&path) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
@@ -280,7 +298,10 @@ impl<'a> Section<'a> {
         };
         let safe = url.filter(|url| url.scheme() == "https" || (url.scheme() == "http" && loopback(url)));
         if safe.is_none() {
-            self.fault(key, "must be an https:// address without user, query and fragment (http:// on loopback only)");
+            self.fault(
+                key,
+                "must be an https:// address without user, query and fragment (http:// on loopback only)",
+            );
         }
         safe
     }

@@ -33,22 +33,30 @@ pub(super) fn effective(source: Option<&Path>, environment: &Environment, faults
                     applications.push(application(index, block, faults));
                 }
             }
-            (APPLICATION, _) => faults.add("application", "is a list: write [[application]] with two brackets"),
+            (APPLICATION, _) => {
+                faults.add("application", "is a list: write [[application]] with two brackets");
+            }
             (_, value) => overlay(&mut effective, &section, value, "", faults),
         }
     }
     let mut variables: Vec<(&str, String, &str)> = environment
         .iter()
-        .filter_map(|(variable, text)| Some((variable, variable.strip_prefix(PREFIX)?.to_ascii_lowercase(), text)))
+        .filter_map(|(variable, text)| {
+            Some((variable, variable.strip_prefix(PREFIX)?.to_ascii_lowercase(), text))
+        })
         .collect();
     // An environment has no order, and an application must be there before the next one.
-    variables.sort_by_key(|(_, path, _)| path.split("__").nth(1).and_then(|index| index.parse::<usize>().ok()));
+    variables
+        .sort_by_key(|(_, path, _)| path.split("__").nth(1).and_then(|index| index.parse::<usize>().ok()));
     for (variable, path, text) in &variables {
         let keys: Vec<&str> = path.split("__").collect();
         set(&mut effective, &mut applications, (variable, &keys), text, faults);
     }
     if !applications.is_empty() {
-        effective.insert(APPLICATION.to_owned(), applications.into_iter().map(Value::Table).collect::<Vec<_>>().into());
+        effective.insert(
+            APPLICATION.to_owned(),
+            applications.into_iter().map(Value::Table).collect::<Vec<_>>().into(),
+        );
     }
     effective
 }
@@ -120,7 +128,9 @@ fn set(
             Ok(index) if index <= applications.len() => nth(applications, index).get_mut(key),
             _ => None,
         },
-        [section, key] => effective.get_mut(section).and_then(Value::as_table_mut).and_then(|section| section.get_mut(key)),
+        [section, key] => {
+            effective.get_mut(section).and_then(Value::as_table_mut).and_then(|section| section.get_mut(key))
+        }
         _ => None,
     };
     let Some(present) = target else {
@@ -141,13 +151,11 @@ fn nth(applications: &mut Vec<Table>, index: usize) -> &mut Table {
 
 /// The text of a variable as a value of the same type as `like`.
 fn typed(like: &Value, text: &str) -> Option<Value> {
-    match like {
-        Value::String(_) => Some(Value::String(text.to_owned())),
-        _ => {
-            let mut table: Table = format!("value = {text}").parse().ok()?;
-            table.remove("value").filter(|value| value.same_type(like))
-        }
+    if like.is_str() {
+        return Some(Value::String(text.to_owned()));
     }
+    let mut table: Table = format!("value = {text}").parse().ok()?;
+    table.remove("value").filter(|value| value.same_type(like))
 }
 
 fn type_name(value: &Value) -> &'static str {

@@ -139,10 +139,11 @@ impl Config {
     /// Every fault that was found.
     pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let source = match named.map(Path::to_owned).or(environment.get("CONVERSATIOND_CONFIG").map(PathBuf::from)) {
-            Some(named) => Some(named),
-            None => USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()),
-        };
+        let source =
+            match named.map(Path::to_owned).or(environment.get("CONVERSATIOND_CONFIG").map(PathBuf::from)) {
+                Some(named) => Some(named),
+                None => USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()),
+            };
         let effective = file::effective(source.as_deref(), environment, &mut faults);
         let config = check::check(effective, source, environment, &mut faults);
         match config {
@@ -169,7 +170,8 @@ impl Config {
         let mut warnings = Vec::new();
         if self.applications.is_empty() {
             warnings.push(
-                "no [[application]] is configured: webhooks are recorded, but no conversation can be fetched".to_owned(),
+                "no [[application]] is configured: webhooks are recorded, but no conversation can be fetched"
+                    .to_owned(),
             );
         }
         if !self.signed {

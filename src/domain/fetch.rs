@@ -17,7 +17,8 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 /// `jitter` (0 to 1) takes away up to half, so that many conversations do not come back at one moment.
 #[must_use]
 pub fn backoff(failures: u32, jitter: f64) -> SignedDuration {
-    let doubled = FIRST_PAUSE.saturating_mul(1_i32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(1));
+    let doubled =
+        FIRST_PAUSE.saturating_mul(1_i32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(1));
     let whole = doubled.min(LONGEST_PAUSE);
     let share = 1.0 - 0.5 * jitter.clamp(0.0, 1.0);
     SignedDuration::from_secs_f64(whole.as_secs_f64() * share)

@@ -22,7 +22,10 @@ pub fn serialize<S: Serializer>(instant: &Timestamp, serializer: S) -> Result<S:
 /// # Errors
 /// Only the serializer's own.
 #[expect(clippy::ref_option, reason = "the shape that serde asks for")]
-pub fn serialize_option<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn serialize_option<S: Serializer>(
+    instant: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match instant {
         Some(instant) => serialize(instant, serializer),
         None => serializer.serialize_none(),

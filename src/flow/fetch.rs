@@ -132,7 +132,9 @@ impl Fetcher {
 
     fn until(&self, next_due: Option<Timestamp>) -> Duration {
         let wait = next_due.map(|due| due.duration_since(self.parts.clock.now()));
-        wait.map_or(LONGEST_SLEEP, |wait| Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP))
+        wait.map_or(LONGEST_SLEEP, |wait| {
+            Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
+        })
     }
 
     /// One look, from the lease to its end.
@@ -144,7 +146,8 @@ impl Fetcher {
         self.observe(&look, &lease);
         let now = self.parts.clock.now();
         let state = self.state_after(&lease, &look, now).await;
-        let settlement = self.parts.patience.settle(&lease, look, Circumstances { state, now, jitter: jitter() });
+        let settlement =
+            self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
         self.keep(settlement, stop).await;
     }
 
@@ -228,7 +231,9 @@ impl Fetcher {
                 "Vonage refuses the application's token: check [[application]] id and private_key_file and this \
                  machine's clock; looks stay owed"
             ),
-            Look::Unreachable(failure) => tracing::warn!(%failure, "a look failed; trying again with growing pauses"),
+            Look::Unreachable(failure) => {
+                tracing::warn!(%failure, "a look failed; trying again with growing pauses");
+            }
             _ => tracing::info!("Vonage answers again"),
         }
     }

@@ -200,9 +200,33 @@ pub fn count_refusal(reason: &'static str) {
 /// Kinds that are counted under their own name. The others share one: a sender chooses the text, and must
 /// not be able to make as many counters as it likes.
 const COUNTED_KINDS: [&str; 27] = [
-    "answer", "started", "ringing", "answered", "busy", "cancelled", "timeout", "unanswered", "rejected", "failed",
-    "disconnected", "human", "machine", "completed", "record", "transcribed", "input", "transfer", "notify", "pay",
-    "error", "playback", "rtc", "unknown", "redirected", "complete", "other",
+    "answer",
+    "started",
+    "ringing",
+    "answered",
+    "busy",
+    "cancelled",
+    "timeout",
+    "unanswered",
+    "rejected",
+    "failed",
+    "disconnected",
+    "human",
+    "machine",
+    "completed",
+    "record",
+    "transcribed",
+    "input",
+    "transfer",
+    "notify",
+    "pay",
+    "error",
+    "playback",
+    "rtc",
+    "unknown",
+    "redirected",
+    "complete",
+    "other",
 ];
 
 fn count_arrival(endpoint: &'static str, kind: &str) {

@@ -28,8 +28,8 @@ pub(super) struct Circumstances {
 
 impl Patience {
     /// Ends the lease of a look.
-    pub(super) fn settle(self, lease: &Lease, look: Look, circumstances: Circumstances) -> Settlement {
-        let finding = match &look {
+    pub(super) fn settle(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> Settlement {
+        let finding = match look {
             Look::Seen(sighting) => Finding::Seen(sighting.clone()),
             Look::Unchanged(at) => Finding::Unchanged(*at),
             _ => Finding::Nothing,
@@ -38,7 +38,7 @@ impl Patience {
             conversation_id: lease.conversation_id.clone(),
             asked: lease.asked,
             finding,
-            state: self.next(&lease.state, &look, circumstances),
+            state: self.next(&lease.state, look, circumstances),
             settled_at: circumstances.now,
         }
     }
@@ -53,7 +53,9 @@ impl Patience {
             // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
             Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },
-            Look::NotYet(_) => self.failed(before, Trouble::NotYet, backoff(before.failures + 1, jitter), now),
+            Look::NotYet(_) => {
+                self.failed(before, Trouble::NotYet, backoff(before.failures + 1, jitter), now)
+            }
             Look::Refused(_) => {
                 // Never given up: only the operator can mend it, and a persistent conversation will still be there.
                 let due_at = Some(now + backoff(before.failures + 1, jitter));
@@ -68,7 +70,13 @@ impl Patience {
         }
     }
 
-    fn failed(self, before: &FetchState, trouble: Trouble, pause: SignedDuration, now: Timestamp) -> FetchState {
+    fn failed(
+        self,
+        before: &FetchState,
+        trouble: Trouble,
+        pause: SignedDuration,
+        now: Timestamp,
+    ) -> FetchState {
         let since = before.failing_since.unwrap_or(now);
         if now.duration_since(since) >= self.give_up_after {
             return FetchState { gave_up_at: Some(now), trouble: Some(trouble), ..fresh(before) };

@@ -50,7 +50,8 @@ impl Problem {
 
     /// 415: the body is not JSON by its own word.
     pub(super) fn not_json() -> Self {
-        let detail = "a webhook's body is application/json: set the application's HTTP method to POST (JSON) or GET";
+        let detail =
+            "a webhook's body is application/json: set the application's HTTP method to POST (JSON) or GET";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
@@ -81,9 +82,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a reader could not be answered");
         match error {
-            StoreError::Corrupt { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the store holds something unreadable; see the log")
-            }
+            StoreError::Corrupt { .. } => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the store holds something unreadable; see the log",
+            ),
             _ => Self::unavailable("the store cannot be read now; try again"),
         }
     }
@@ -120,5 +122,6 @@ pub(super) async fn only_get() -> Problem {
 
 /// Answers a request whose handler panicked; the panic itself is in the log.
 pub(super) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered; see the log").into_response()
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered; see the log")
+        .into_response()
 }

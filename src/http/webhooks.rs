@@ -47,7 +47,12 @@ impl Webhooks {
             .with_state(self)
     }
 
-    async fn read(&self, endpoint: Endpoint, application: Option<String>, request: HttpRequest) -> Result<Request, Problem> {
+    async fn read(
+        &self,
+        endpoint: Endpoint,
+        application: Option<String>,
+        request: HttpRequest,
+    ) -> Result<Request, Problem> {
         let (head, body) = request.into_parts();
         let method = method(&head.method).inspect_err(|_| count_refusal("method"))?;
         let content_type = text_header(&head.headers, CONTENT_TYPE.as_str());
@@ -56,8 +61,13 @@ impl Webhooks {
             return Err(Problem::not_json());
         }
         let body = self.body(body).await?;
-        let delivery = Delivery { endpoint, method, query: query(&head.uri), content_type, body: body.into() };
-        Ok(Request { delivery, authorization: text_header(&head.headers, AUTHORIZATION.as_str()), application })
+        let delivery =
+            Delivery { endpoint, method, query: query(&head.uri), content_type, body: body.into() };
+        Ok(Request {
+            delivery,
+            authorization: text_header(&head.headers, AUTHORIZATION.as_str()),
+            application,
+        })
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Problem> {

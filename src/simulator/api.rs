@@ -59,9 +59,7 @@ impl Api {
         else {
             return Reply::no_resource();
         };
-        let known = ConversationId::parse(*id)
-            .ok()
-            .and_then(|id| world.conversation(&id));
+        let known = ConversationId::parse(*id).ok().and_then(|id| world.conversation(&id));
         match (family, rest, known) {
             (_, [] | ["members"] | ["members", _], None) => Reply::no_conversation(),
             (_, [], Some(conversation)) => self.conversation(conversation, family),
@@ -81,11 +79,7 @@ impl Api {
 
     fn conversation(&self, conversation: &Conversation, family: Family) -> Reply {
         if self.embeds(family) {
-            Reply::found(&ConversationDocument::embedding(
-                conversation,
-                family,
-                &self.address,
-            ))
+            Reply::found(&ConversationDocument::embedding(conversation, family, &self.address))
         } else {
             Reply::found(&ConversationDocument::bare(conversation, &self.address))
         }
@@ -102,10 +96,8 @@ impl Api {
         }
         let end = members.len().min(page.start + page.size);
         let shown = members.get(page.start..end).unwrap_or_default();
-        let shown = shown
-            .iter()
-            .map(|member| ListedMember::of(conversation, member, &self.address))
-            .collect();
+        let shown =
+            shown.iter().map(|member| ListedMember::of(conversation, member, &self.address)).collect();
         let links = PageLinks {
             first: self.page_link(conversation, &page, 0),
             own: self.page_link(conversation, &page, page.start),
@@ -122,9 +114,7 @@ impl Api {
         if start > 0 {
             query.append_pair("cursor", &cursor(conversation, start));
         }
-        Link {
-            href: format!("{address}/members?{}", query.finish()),
-        }
+        Link { href: format!("{address}/members?{}", query.finish()) }
     }
 }
 
@@ -132,11 +122,7 @@ impl Api {
 
 impl PageQuery {
     fn parse(conversation: &Conversation, query: &str) -> Result<Self, Reply> {
-        let mut page = Self {
-            size: DEFAULT_PAGE_SIZE,
-            descending: false,
-            start: 0,
-        };
+        let mut page = Self { size: DEFAULT_PAGE_SIZE, descending: false, start: 0 };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "page_size" => page.size = page_size(&value)?,
@@ -154,14 +140,8 @@ impl PageQuery {
 fn page_size(text: &str) -> Result<usize, Reply> {
     match text.parse() {
         Ok(size @ 1..=MAX_PAGE_SIZE) => Ok(size),
-        Ok(0) => Err(Reply::invalid_parameter(
-            "page_size",
-            "must be larger than or equal to 1",
-        )),
-        Ok(_) => Err(Reply::invalid_parameter(
-            "page_size",
-            "must be less than or equal to 100",
-        )),
+        Ok(0) => Err(Reply::invalid_parameter("page_size", "must be larger than or equal to 1")),
+        Ok(_) => Err(Reply::invalid_parameter("page_size", "must be less than or equal to 100")),
         Err(_) => Err(Reply::invalid_parameter("page_size", "must be a number")),
     }
 }
@@ -170,10 +150,7 @@ fn is_descending(text: &str) -> Result<bool, Reply> {
     match text {
         "asc" | "ASC" => Ok(false),
         "desc" | "DESC" => Ok(true),
-        _ => Err(Reply::invalid_parameter(
-            "order",
-            "must be one of [asc, desc, ASC, DESC]",
-        )),
+        _ => Err(Reply::invalid_parameter("order", "must be one of [asc, desc, ASC, DESC]")),
     }
 }
 

@@ -47,22 +47,13 @@ impl Call {
     /// A call in which nothing happens yet.
     #[must_use]
     pub fn new(conversation: ConversationId) -> Self {
-        Self {
-            conversation,
-            steps: Vec::new(),
-        }
+        Self { conversation, steps: Vec::new() }
     }
 
     /// Its conversation comes into being, until the call is over.
     #[must_use]
     pub fn created(self, at: Timestamp, name: impl Into<String>) -> Self {
-        self.change(
-            at,
-            Change::Created {
-                name: name.into(),
-                lifetime: Lifetime::Transient,
-            },
-        )
+        self.change(at, Change::Created { name: name.into(), lifetime: Lifetime::Transient })
     }
 
     /// Somebody is invited.
@@ -124,20 +115,14 @@ impl Call {
     /// The conversation changes.
     #[must_use]
     pub fn change(mut self, at: Timestamp, change: Change) -> Self {
-        self.steps.push(Step {
-            at,
-            action: Action::Change(change),
-        });
+        self.steps.push(Step { at, action: Action::Change(change) });
         self
     }
 
     /// Vonage sends any webhook.
     #[must_use]
     pub fn webhook(mut self, at: Timestamp, webhook: Webhook) -> Self {
-        self.steps.push(Step {
-            at,
-            action: Action::Webhook(webhook),
-        });
+        self.steps.push(Step { at, action: Action::Webhook(webhook) });
         self
     }
 
@@ -145,17 +130,8 @@ impl Call {
     #[must_use]
     pub fn split_at(self, at: Timestamp) -> (Self, Self) {
         let (before, after) = self.steps.into_iter().partition(|step| step.at < at);
-        let rest = Self {
-            conversation: self.conversation.clone(),
-            steps: after,
-        };
-        (
-            Self {
-                conversation: self.conversation,
-                steps: before,
-            },
-            rest,
-        )
+        let rest = Self { conversation: self.conversation.clone(), steps: after };
+        (Self { conversation: self.conversation, steps: before }, rest)
     }
 
     /// The webhooks of the call, in order.
@@ -170,11 +146,7 @@ impl Call {
     #[must_use]
     pub fn repeated(mut self) -> Self {
         let twice = |step: Step| {
-            let times = if matches!(step.action, Action::Webhook(_)) {
-                2
-            } else {
-                1
-            };
+            let times = if matches!(step.action, Action::Webhook(_)) { 2 } else { 1 };
             std::iter::repeat_n(step, times)
         };
         self.steps = self.steps.into_iter().flat_map(twice).collect();
@@ -189,11 +161,7 @@ impl Call {
         let (endings, rest): (Vec<Step>, Vec<Step>) = self.steps.into_iter().partition(ends);
         let is_change = |step: &Step| matches!(step.action, Action::Change(_));
         let (changes, webhooks): (Vec<Step>, Vec<Step>) = rest.into_iter().partition(is_change);
-        self.steps = changes
-            .into_iter()
-            .chain(webhooks.into_iter().rev())
-            .chain(endings)
-            .collect();
+        self.steps = changes.into_iter().chain(webhooks.into_iter().rev()).chain(endings).collect();
         self
     }
 

@@ -73,9 +73,7 @@ impl Delivery {
     /// Whether Vonage would take the webhook as received: it was replied to with a status from 200 to 205.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        self.reply
-            .as_ref()
-            .is_ok_and(|reply| (200..=205).contains(&reply.status))
+        self.reply.as_ref().is_ok_and(|reply| (200..=205).contains(&reply.status))
     }
 
     /// The status of the last reply.
@@ -95,11 +93,7 @@ impl Sender {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self {
-            client,
-            signer,
-            base: Mutex::new(base),
-        })
+        Ok(Self { client, signer, base: Mutex::new(base) })
     }
 
     /// Sends from now on to the application at `base`.
@@ -114,11 +108,7 @@ impl Sender {
             attempts += 1;
             let reply = self.attempt(&webhook, clock).await;
             if attempts == MAX_ATTEMPTS || !is_repeated(&reply) {
-                return Delivery {
-                    webhook,
-                    attempts,
-                    reply,
-                };
+                return Delivery { webhook, attempts, reply };
             }
         }
     }
@@ -127,11 +117,7 @@ impl Sender {
         let base = self.base.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (address, body) = webhook.address_and_body(&base);
         let mut request = match webhook.method {
-            Method::Post => self
-                .client
-                .post(address)
-                .header(CONTENT_TYPE, "application/json")
-                .body(body),
+            Method::Post => self.client.post(address).header(CONTENT_TYPE, "application/json").body(body),
             Method::Get => self.client.get(address),
         };
         if let Some(authorization) = self.signer.authorization(webhook, clock.now()) {
@@ -141,28 +127,18 @@ impl Sender {
             Target::Answer => ANSWER_TIMEOUT,
             Target::Event => EVENT_TIMEOUT,
         };
-        let response = request
-            .timeout(timeout)
-            .send()
-            .await
-            .map_err(|error| no_reply(&error))?;
+        let response = request.timeout(timeout).send().await.map_err(|error| no_reply(&error))?;
         let status = response.status().as_u16();
         let content_type = response.headers().get(CONTENT_TYPE);
         let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let body = response.bytes().await.map_err(|error| no_reply(&error))?;
-        Ok(WebhookReply {
-            status,
-            content_type,
-            body,
-        })
+        Ok(WebhookReply { status, content_type, body })
     }
 }
 
 /// Transport trouble and overload are tried again; any other refusal, 500 among them, is final.
 fn is_repeated(reply: &Result<WebhookReply, NoReply>) -> bool {
-    reply
-        .as_ref()
-        .map_or(true, |reply| matches!(reply.status, 429 | 502 | 503 | 504))
+    reply.as_ref().map_or(true, |reply| matches!(reply.status, 429 | 502 | 503 | 504))
 }
 
 fn no_reply(error: &reqwest::Error) -> NoReply {

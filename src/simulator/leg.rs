@@ -80,22 +80,12 @@ const OK: u16 = 200;
 impl Leg {
     /// A call that came in.
     pub fn inbound(id: LegId, from: impl Into<String>, to: impl Into<String>) -> Self {
-        Self {
-            id,
-            direction: Direction::Inbound,
-            from: from.into(),
-            to: to.into(),
-        }
+        Self { id, direction: Direction::Inbound, from: from.into(), to: to.into() }
     }
 
     /// A call that Vonage made, whose caller its webhooks do not know.
     pub fn outbound(id: LegId, to: impl Into<String>) -> Self {
-        Self {
-            id,
-            direction: Direction::Outbound,
-            from: "Unknown".to_owned(),
-            to: to.into(),
-        }
+        Self { id, direction: Direction::Outbound, from: "Unknown".to_owned(), to: to.into() }
     }
 
     /// The event webhook that tells of `status`.
@@ -131,11 +121,7 @@ impl Leg {
     fn leading_fields(&self, status: &Status) -> Vec<(&'static str, Value)> {
         match status {
             Status::Answered => {
-                vec![
-                    ("start_time", Value::Null),
-                    ("headers", json!({})),
-                    ("rate", Value::Null),
-                ]
+                vec![("start_time", Value::Null), ("headers", json!({})), ("rate", Value::Null)]
             }
             Status::Completed(bill) => {
                 let mut fields = vec![
@@ -146,10 +132,7 @@ impl Leg {
                     ("duration", json!(bill.seconds().to_string())),
                     ("start_time", bill.answered.map_or(Value::Null, milliseconds)),
                     ("rate", json!(euros(bill.rate))),
-                    (
-                        "price",
-                        json!(euros(bill.rate * bill.seconds() / SECONDS_PER_MINUTE)),
-                    ),
+                    ("price", json!(euros(bill.rate * bill.seconds() / SECONDS_PER_MINUTE))),
                 ];
                 fields.extend(self.ends());
                 fields
@@ -202,10 +185,7 @@ impl Status {
             Self::Unanswered(detail) => vec![("detail", json!(detail)), ("sip_code", json!(480))],
             Self::Rejected(detail) => vec![("detail", json!(detail)), ("sip_code", json!(403))],
             Self::Failed(detail) => vec![("detail", json!(detail))],
-            Self::Completed(Bill {
-                disconnected_by: Some(side),
-                ..
-            }) => {
+            Self::Completed(Bill { disconnected_by: Some(side), .. }) => {
                 vec![("disconnected_by", json!(side)), ("sip_code", json!(OK))]
             }
             Self::Started | Self::Ringing | Self::Cancelled | Self::Timeout | Self::Completed(_) => {
@@ -219,8 +199,7 @@ impl Status {
 
 impl Bill {
     fn seconds(&self) -> i64 {
-        self.answered
-            .map_or(0, |answered| self.ended.as_second() - answered.as_second())
+        self.answered.map_or(0, |answered| self.ended.as_second() - answered.as_second())
     }
 }
 
@@ -250,11 +229,7 @@ pub fn transfer(from: &ConversationId, to: &ConversationId, leg: &LegId, at: Tim
 
 /// An amount as Vonage writes it: euros with eight decimals.
 fn euros(hundred_millionths: i64) -> String {
-    format!(
-        "{}.{:08}",
-        hundred_millionths / 100_000_000,
-        hundred_millionths % 100_000_000
-    )
+    format!("{}.{:08}", hundred_millionths / 100_000_000, hundred_millionths % 100_000_000)
 }
 
 fn milliseconds(instant: Timestamp) -> Value {

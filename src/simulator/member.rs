@@ -131,14 +131,7 @@ impl Channel {
     /// A leg that somebody started towards Vonage.
     #[must_use]
     pub fn inbound(leg: LegId, from: Endpoint, to: Endpoint) -> Self {
-        Self {
-            kind: from.kind().to_owned(),
-            leg_ids: vec![leg.clone()],
-            id: leg,
-            from,
-            to,
-            dialling: None,
-        }
+        Self { kind: from.kind().to_owned(), leg_ids: vec![leg.clone()], id: leg, from, to, dialling: None }
     }
 
     /// A leg that Vonage dialled, with Vonage's usual limits.
@@ -160,13 +153,7 @@ impl Channel {
 impl Default for Dialling {
     /// The values Vonage's own example shows.
     fn default() -> Self {
-        Self {
-            cpa: false,
-            preanswer: false,
-            ring_timeout: 60_000,
-            cpa_time: 5_000,
-            max_length: 7_200_000,
-        }
+        Self { cpa: false, preanswer: false, ring_timeout: 60_000, cpa_time: 5_000, max_length: 7_200_000 }
     }
 }
 
@@ -175,9 +162,7 @@ impl Default for Dialling {
 impl Endpoint {
     /// A phone with this number.
     pub fn phone(number: impl Into<String>) -> Self {
-        Self::Phone {
-            number: number.into(),
-        }
+        Self::Phone { number: number.into() }
     }
 
     /// A Client SDK user of this name.
@@ -202,13 +187,6 @@ impl Member {
     /// A member that has done nothing yet.
     pub(super) fn of(participant: Participant) -> Self {
         let (invited, joined, left) = (None, None, None);
-        Self {
-            participant,
-            state: MemberState::Invited,
-            invited,
-            joined,
-            left,
-            changed: 0,
-        }
+        Self { participant, state: MemberState::Invited, invited, joined, left, changed: 0 }
     }
 }

@@ -117,26 +117,14 @@ impl Simulator {
             secret: settings.signature_secret,
         };
         let sender = Sender::new(signer, settings.webhooks).map_err(io::Error::other)?;
-        let shared = Shared::new(
-            Api {
-                address,
-                members: settings.members,
-            },
-            tokens,
-            settings.clock,
-        );
+        let shared = Shared::new(Api { address, members: settings.members }, tokens, settings.clock);
         let tasks = TaskTracker::new();
         let stopped = shared.stopping.clone().cancelled_owned();
         let server = axum::serve(listener, server::router(shared.clone())).with_graceful_shutdown(stopped);
         tasks.spawn(server.into_future());
         tasks.close();
         let stop = shared.stopping.clone().drop_guard();
-        Ok(Self {
-            shared,
-            sender,
-            tasks,
-            stop,
-        })
+        Ok(Self { shared, sender, tasks, stop })
     }
 
     /// Where the API is.
@@ -183,11 +171,7 @@ impl Simulator {
 
     /// Answers requests for `path` with this body from now on: with any query, or with the one `path` has.
     pub fn serve_document(&self, path: &str, status: u16, body: String) {
-        self.shared.change(|world| {
-            world
-                .documents
-                .insert(path.to_owned(), Reply::fixed(status, body))
-        });
+        self.shared.change(|world| world.documents.insert(path.to_owned(), Reply::fixed(status, body)));
     }
 
     /// What the API was asked so far, oldest first.
@@ -210,8 +194,7 @@ impl Simulator {
     /// The most requests within any one second.
     #[must_use]
     pub fn peak_per_second(&self) -> usize {
-        self.shared
-            .read(|world| requests::peak_per_second(&world.requests))
+        self.shared.read(|world| requests::peak_per_second(&world.requests))
     }
 
     /// Stops the API and waits until its connections are closed.
@@ -223,9 +206,6 @@ impl Simulator {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Simulator")
-            .field("api", &self.shared.api)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Simulator").field("api", &self.shared.api).finish_non_exhaustive()
     }
 }

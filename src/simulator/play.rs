@@ -50,10 +50,7 @@ struct Unseen {
 impl Simulator {
     /// Plays `call`: lets its changes happen and sends its webhooks, one after the other.
     pub async fn play(&self, call: &Call, pace: Pace) -> Played {
-        let mut played = Played {
-            deliveries: Vec::new(),
-            missed_looks: 0,
-        };
+        let mut played = Played { deliveries: Vec::new(), missed_looks: 0 };
         let mut unseen: Option<Unseen> = None;
         for step in &call.steps {
             match &step.action {
@@ -83,9 +80,7 @@ impl Simulator {
 
     async fn wait_for_look(&self, conversation: &ConversationId, unseen: Option<&Unseen>) -> bool {
         let Some(unseen) = unseen else { return true };
-        let look = self
-            .shared
-            .wait_until(|world| unseen.is_seen(&self.shared, world, conversation));
+        let look = self.shared.wait_until(|world| unseen.is_seen(&self.shared, world, conversation));
         tokio::time::timeout(LOOK_PATIENCE, look).await.is_ok()
     }
 }
@@ -105,11 +100,7 @@ impl Played {
 impl Unseen {
     fn of(world: &World, conversation: &ConversationId) -> Option<Self> {
         let sequence_number = world.conversation(conversation)?.sequence_number;
-        Some(Self {
-            requests: world.requests.len(),
-            sequence_number,
-            told: false,
-        })
+        Some(Self { requests: world.requests.len(), sequence_number, told: false })
     }
 
     /// Whether everything that can be seen of the conversation has been asked for since. A member that left

@@ -55,12 +55,7 @@ impl Reply {
     /// Exactly this body.
     pub(super) fn fixed(status: u16, body: String) -> Self {
         let content_type = if body.starts_with('<') { HTML } else { JSON };
-        Self {
-            status,
-            content_type,
-            retry_after: None,
-            body,
-        }
+        Self { status, content_type, retry_after: None, body }
     }
 
     /// No such conversation, or not one of this application.
@@ -101,11 +96,8 @@ impl Reply {
 
     /// A query parameter has a value that is not allowed.
     pub(super) fn invalid_parameter(name: &str, reason: &str) -> Self {
-        let mut problem = Problem::conversation(
-            "Bad request.",
-            "http:error:validation-fail",
-            "Input validation failure.",
-        );
+        let mut problem =
+            Problem::conversation("Bad request.", "http:error:validation-fail", "Input validation failure.");
         let reason = format!("\"{name}\" {reason}");
         problem.invalid_parameters.push(InvalidParameter { name, reason });
         Self::json(400, &problem)
@@ -127,18 +119,13 @@ impl Reply {
             code: None,
             ..Problem::conversation("Rate Limit Hit", "", "Please wait, then retry your request")
         };
-        Self {
-            retry_after: Some(wait),
-            ..Self::json(429, &problem)
-        }
+        Self { retry_after: Some(wait), ..Self::json(429, &problem) }
     }
 
     /// A failure with this status: a gateway's page for 502 to 504, otherwise the API's own error.
     pub(super) fn failure(status: u16) -> Self {
-        let reason = StatusCode::from_u16(status)
-            .ok()
-            .and_then(|it| it.canonical_reason())
-            .unwrap_or("Error");
+        let reason =
+            StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason()).unwrap_or("Error");
         match status {
             502..=504 => Self::fixed(
                 status,
@@ -147,12 +134,9 @@ impl Reply {
                      <center><h1>{status} {reason}</h1></center>\n</body>\n</html>\n"
                 ),
             ),
-            500 => Self::problem(
-                500,
-                "Internal Error.",
-                "system:error:internal-error",
-                "Something went wrong.",
-            ),
+            500 => {
+                Self::problem(500, "Internal Error.", "system:error:internal-error", "Something went wrong.")
+            }
             _ => Self::problem(status, reason, "system:error:simulated", "Something went wrong."),
         }
     }
@@ -163,20 +147,13 @@ impl Reply {
 
     fn json(status: u16, document: &impl Serialize) -> Self {
         let body = serde_json::to_string(document).expect("the simulator's documents have text keys only");
-        Self {
-            status,
-            content_type: JSON,
-            retry_after: None,
-            body,
-        }
+        Self { status, content_type: JSON, retry_after: None, body }
     }
 }
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        let mut response = Response::builder()
-            .status(self.status)
-            .header(CONTENT_TYPE, self.content_type);
+        let mut response = Response::builder().status(self.status).header(CONTENT_TYPE, self.content_type);
         if let Some(wait) = self.retry_after {
             response = response.header(RETRY_AFTER, wait.as_millis().div_ceil(1000).to_string());
         }

@@ -32,11 +32,7 @@ pub(super) fn peak_per_second(requests: &[Request]) -> usize {
     let mut oldest = 0;
     let mut peak = 0;
     for (index, request) in requests.iter().enumerate() {
-        while request
-            .received
-            .saturating_duration_since(requests[oldest].received)
-            >= second
-        {
+        while request.received.saturating_duration_since(requests[oldest].received) >= second {
             oldest += 1;
         }
         peak = peak.max(index - oldest + 1);

@@ -76,11 +76,7 @@ impl Call {
         let to = format!("4420794{:05}", 60_000 + number / 1000 % 1000);
         let dialled = format!("4411349{:05}", 60_000 + number % 1000);
         let alice = Party::caller(
-            Leg::inbound(
-                leg_id(&drawn("caller's leg", number).simple().to_string()),
-                from,
-                to,
-            ),
+            Leg::inbound(leg_id(&drawn("caller's leg", number).simple().to_string()), from, to),
             member_id(&format!("MEM-{}", drawn("caller's member", number))),
             format!("USR-{}", drawn("caller", number)),
         );
@@ -91,10 +87,7 @@ impl Call {
             format!("vapi-user-{}", drawn("callee's name", number).simple()),
         );
         let name = format!("NAM-{}", drawn("name", number));
-        let ended = after(
-            starting,
-            CONNECTED_MS + 20_000 + i64::from(number) * 37_000 % 600_000,
-        );
+        let ended = after(starting, CONNECTED_MS + 20_000 + i64::from(number) * 37_000 % 600_000);
         Self::new(conversation_id(&format!("CON-{}", drawn("conversation", number))))
             .connected(starting, &name, &alice, &bob)
             .hung_up(after(starting, CONNECTED_MS), ended, &alice, &bob)
@@ -133,17 +126,9 @@ impl Call {
             })
         };
         self.left(ended, &bob.participant.member_id)
-            .leg(
-                after(ended, 9),
-                &bob.leg,
-                &completed("GB-FIXED", OUTBOUND_RATE, "user"),
-            )
+            .leg(after(ended, 9), &bob.leg, &completed("GB-FIXED", OUTBOUND_RATE, "user"))
             .left(after(ended, 139), &alice.participant.member_id)
-            .leg(
-                after(ended, 150),
-                &alice.leg,
-                &completed("23410", INBOUND_RATE, "platform"),
-            )
+            .leg(after(ended, 150), &alice.leg, &completed("23410", INBOUND_RATE, "platform"))
     }
 }
 
@@ -180,11 +165,7 @@ impl Party {
 
     fn alice() -> Self {
         Self::caller(
-            Leg::inbound(
-                leg_id("797168e24c19a3c45e74e05b10fef2b5"),
-                "447700000001",
-                "447700000002",
-            ),
+            Leg::inbound(leg_id("797168e24c19a3c45e74e05b10fef2b5"), "447700000001", "447700000002"),
             member_id("MEM-f44c872e-cba9-444f-88ae-0bfa630865a6"),
             "USR-33a51f4d-d06b-42f6-a525-90d2859ab9f6".to_owned(),
         )
@@ -204,9 +185,7 @@ impl Party {
 }
 
 fn tutorial_time(time: &str) -> Timestamp {
-    format!("2018-10-25T{time}Z")
-        .parse()
-        .expect("the tutorial's times are instants")
+    format!("2018-10-25T{time}Z").parse().expect("the tutorial's times are instants")
 }
 
 fn after(start: Timestamp, milliseconds: i64) -> Timestamp {

@@ -43,13 +43,7 @@ impl Shared {
     /// A Vonage in which nothing has happened.
     pub(super) fn new(api: Api, tokens: TokenCheck, clock: Arc<dyn Clock>) -> Arc<Self> {
         let stopping = CancellationToken::new();
-        Arc::new(Self {
-            api,
-            tokens,
-            clock,
-            stopping,
-            world: watch::Sender::new(World::default()),
-        })
+        Arc::new(Self { api, tokens, clock, stopping, world: watch::Sender::new(World::default()) })
     }
 
     /// Changes the world and wakes whoever waits for a change.
@@ -66,12 +60,7 @@ impl Shared {
 
     /// Waits until the world is as `condition` wants it.
     pub(super) async fn wait_until(&self, mut condition: impl FnMut(&World) -> bool) {
-        let waited = self
-            .world
-            .subscribe()
-            .wait_for(|world| condition(world))
-            .await
-            .map(drop);
+        let waited = self.world.subscribe().wait_for(|world| condition(world)).await.map(drop);
         waited.expect("the sender lives in the same value");
     }
 
@@ -84,13 +73,7 @@ impl Shared {
                 None => Outcome::Reply(self.reply(world, method, path, &token)),
             };
             let (method, path, status) = (method.to_string(), path.to_owned(), outcome.status());
-            world.requests.push(requests::Request {
-                method,
-                path,
-                received,
-                status,
-                jti: token.ok(),
-            });
+            world.requests.push(requests::Request { method, path, received, status, jti: token.ok() });
             outcome
         })
     }
@@ -103,18 +86,10 @@ impl Shared {
             return Refusal::Invalid.reply();
         }
         let bare_path = path.split_once('?').map_or(path, |(bare, _)| bare);
-        if let Some(document) = world
-            .documents
-            .get(path)
-            .or_else(|| world.documents.get(bare_path))
-        {
+        if let Some(document) = world.documents.get(path).or_else(|| world.documents.get(bare_path)) {
             return document.clone();
         }
-        if method == Method::GET {
-            self.api.get(world, path)
-        } else {
-            Reply::no_resource()
-        }
+        if method == Method::GET { self.api.get(world, path) } else { Reply::no_resource() }
     }
 }
 
@@ -125,10 +100,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let authorization = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
+    let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     match shared.answer(request.method(), path, authorization) {
         Outcome::Reply(reply) => reply.into_response(),
         Outcome::Hang => {

@@ -53,11 +53,7 @@ impl TokenCheck {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        Ok(Self {
-            key: DecodingKey::from_rsa_pem(public_key_pem.as_bytes())?,
-            application_id,
-            validation,
-        })
+        Ok(Self { key: DecodingKey::from_rsa_pem(public_key_pem.as_bytes())?, application_id, validation })
     }
 
     /// The `jti` of the token in this Authorization header, when Vonage would take it at `now`.

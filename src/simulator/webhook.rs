@@ -86,21 +86,13 @@ struct Claims<'a> {
 impl Webhook {
     /// A webhook by POST with exactly these bytes, signed by Vonage.
     pub fn post(target: Target, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            target,
-            method: Method::Post,
-            body: body.into(),
-            signing: Signing::Vonage,
-        }
+        Self { target, method: Method::Post, body: body.into(), signing: Signing::Vonage }
     }
 
     /// The same webhook by GET.
     #[must_use]
     pub fn by_get(self) -> Self {
-        Self {
-            method: Method::Get,
-            ..self
-        }
+        Self { method: Method::Get, ..self }
     }
 
     /// The same webhook, signed by somebody else or by nobody.
@@ -117,11 +109,7 @@ impl Webhook {
     /// Where it goes, below `base`, and with which body.
     pub(super) fn address_and_body(&self, base: &Url) -> (Url, Vec<u8>) {
         let mut address = base.clone();
-        let path = format!(
-            "{}/webhooks/{}",
-            base.path().trim_end_matches('/'),
-            self.target.path()
-        );
+        let path = format!("{}/webhooks/{}", base.path().trim_end_matches('/'), self.target.path());
         address.set_path(&path);
         match self.method {
             Method::Post => (address, self.body.clone()),
@@ -185,19 +173,14 @@ fn query_fields(body: &[u8]) -> Vec<(String, String)> {
         Value::String(text) => Some(text),
         nested => Some(nested.to_string()),
     };
-    fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, text(value)?)))
-        .collect()
+    fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
 }
 
 fn hex_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a String takes any text");
-            text
-        })
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes any text");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -221,13 +204,8 @@ mod tests {
     fn a_get_carries_its_fields_as_texts() {
         let body = r#"{"a":null,"b":"x y","c":{"d":1},"e":2}"#;
         let base = Url::parse("http://127.0.0.1:9/base/").unwrap();
-        let (address, body) = Webhook::post(Target::Event, body)
-            .by_get()
-            .address_and_body(&base);
-        assert_eq!(
-            address.as_str(),
-            "http://127.0.0.1:9/base/webhooks/event?b=x+y&c=%7B%22d%22%3A1%7D&e=2"
-        );
+        let (address, body) = Webhook::post(Target::Event, body).by_get().address_and_body(&base);
+        assert_eq!(address.as_str(), "http://127.0.0.1:9/base/webhooks/event?b=x+y&c=%7B%22d%22%3A1%7D&e=2");
         assert!(body.is_empty());
     }
 }

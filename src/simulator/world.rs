@@ -115,8 +115,7 @@ impl World {
     pub(super) fn apply(&mut self, id: &ConversationId, at: Timestamp, change: Change) {
         match change {
             Change::Created { name, lifetime } => {
-                self.conversations
-                    .insert(id.clone(), Conversation::new(id.clone(), name, lifetime, at));
+                self.conversations.insert(id.clone(), Conversation::new(id.clone(), name, lifetime, at));
             }
             Change::LegStarted(leg) => self.start_leg(id, leg),
             Change::LegEnded(leg) => self.end_leg(id, &leg),
@@ -142,11 +141,7 @@ impl World {
         legs.retain(|live| live != leg);
         if legs.is_empty() {
             self.live_legs.remove(id);
-            if self
-                .conversations
-                .get(id)
-                .is_some_and(|it| it.lifetime == Lifetime::Transient)
-            {
+            if self.conversations.get(id).is_some_and(|it| it.lifetime == Lifetime::Transient) {
                 self.conversations.remove(id);
             }
         }
@@ -157,22 +152,12 @@ impl World {
 
 impl Conversation {
     fn new(id: ConversationId, name: String, lifetime: Lifetime, created: Timestamp) -> Self {
-        Self {
-            id,
-            name,
-            created,
-            updated: None,
-            sequence_number: 0,
-            members: Vec::new(),
-            lifetime,
-        }
+        Self { id, name, created, updated: None, sequence_number: 0, members: Vec::new(), lifetime }
     }
 
     /// The member of this id.
     pub(super) fn member(&self, id: &str) -> Option<&Member> {
-        self.members
-            .iter()
-            .find(|member| member.participant.member_id.as_str() == id)
+        self.members.iter().find(|member| member.participant.member_id.as_str() == id)
     }
 
     fn apply(&mut self, at: Timestamp, change: Change) {
@@ -191,10 +176,7 @@ impl Conversation {
                 member.left = None;
             }
             Change::Left(member_id) => {
-                let known = self
-                    .members
-                    .iter_mut()
-                    .find(|member| member.participant.member_id == member_id);
+                let known = self.members.iter_mut().find(|member| member.participant.member_id == member_id);
                 if let Some(member) = known {
                     member.state = MemberState::Left;
                     member.left = Some(at);
@@ -207,10 +189,8 @@ impl Conversation {
 
     /// The member this participant is, made one if need be, and marked as changed now.
     fn touch(&mut self, participant: Participant) -> &mut Member {
-        let known = self
-            .members
-            .iter()
-            .position(|member| member.participant.member_id == participant.member_id);
+        let known =
+            self.members.iter().position(|member| member.participant.member_id == participant.member_id);
         let index = known.unwrap_or_else(|| {
             self.members.push(Member::of(participant));
             self.members.len() - 1

@@ -163,7 +163,8 @@ impl Client {
         let taken_at = self.clock.now();
         let url = self.conversation_url(id);
         let document = Document::new(DocumentName::Conversation, self.get(&url).await?);
-        let conversation = ConversationDocument::read(&document.body).ok_or(unreadable("not a JSON object"))?;
+        let conversation =
+            ConversationDocument::read(&document.body).ok_or(unreadable("not a JSON object"))?;
         let sequence_number = conversation.sequence_number();
         let mut documents = vec![document];
         if conversation.members().is_none() {
@@ -197,7 +198,7 @@ impl Client {
                 break;
             }
             members.extend(page.members.iter().filter_map(MemberDocument::id));
-            next = page.next.and_then(|link| self.trusted(&url, &link));
+            next = page.next.and_then(|link| trusted(&url, &link));
             asked.push(url);
         }
         for member in members {
@@ -218,12 +219,15 @@ impl Client {
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
             .map_err(|_| Miss::Failed(Failure::Token))?;
         bearer.set_sensitive(true);
-        let request = self.http.get(url.clone()).header(AUTHORIZATION, bearer).header(ACCEPT, "application/json");
+        let request =
+            self.http.get(url.clone()).header(AUTHORIZATION, bearer).header(ACCEPT, "application/json");
         let response = request.send().await.map_err(|error| transport(&error))?;
         match response.status() {
             StatusCode::OK => read_body(response).await.map(without_secrets),
             StatusCode::NOT_FOUND => Err(Miss::NotFound),
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(Miss::Refused(status.as_u16())),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Err(Miss::Refused(status.as_u16()))
+            }
             StatusCode::TOO_MANY_REQUESTS => Err(Miss::Failed(self.throttled(&response))),
             status => Err(Miss::Failed(Failure::Status(status.as_u16()))),
         }
@@ -241,16 +245,16 @@ impl Client {
     fn conversation_url(&self, id: &ConversationId) -> Url {
         with_segments(&self.settings.api_url, &[self.settings.family.as_str(), "conversations", id.as_str()])
     }
+}
 
-    /// The next page's address, if it is on the host that answered: a token goes with the request.
-    fn trusted(&self, here: &Url, link: &str) -> Option<Url> {
-        let next = here.join(link).ok()?;
-        if next.origin() == here.origin() {
-            return Some(next);
-        }
-        tracing::warn!(host = next.host_str(), "a list's next page is on another host and was not asked for");
-        None
+/// The next page's address, if it is on the host that answered: a token goes with the request.
+fn trusted(here: &Url, link: &str) -> Option<Url> {
+    let next = here.join(link).ok()?;
+    if next.origin() == here.origin() {
+        return Some(next);
     }
+    tracing::warn!(host = next.host_str(), "a list's next page is on another host and was not asked for");
+    None
 }
 
 /// Equal numbers mean that Vonage has counted no event since. A zero is not trusted: some answers have it

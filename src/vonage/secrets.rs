@@ -12,8 +12,18 @@ const REDACTED: &str = "[redacted]";
 /// Parts of key names that mark a secret, compared without case and without `-` and `_`. SIP endpoints hold
 /// a password; headers of SIP and WebSocket endpoints carry whatever an application authenticates with.
 const SECRET_KEYS: [&str; 12] = [
-    "password", "passwd", "secret", "token", "authorization", "apikey", "credential", "privatekey", "cookie",
-    "jwt", "passphrase", "accesskey",
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "authorization",
+    "apikey",
+    "credential",
+    "privatekey",
+    "cookie",
+    "jwt",
+    "passphrase",
+    "accesskey",
 ];
 
 /// How deep a document is searched: as deep as anything here reads JSON. What lies deeper is replaced whole,
@@ -50,7 +60,9 @@ impl<'a> Search<'a> {
             Some(b'{') => self.object(value),
             Some(b'[') => {
                 let elements = serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default();
-                elements.into_iter().for_each(|element| self.value(element));
+                for element in elements {
+                    self.value(element);
+                }
             }
             Some(b'"') => self.address(value),
             _ => {}
@@ -74,9 +86,8 @@ impl<'a> Search<'a> {
 
     /// Replaces the value, or everything in it. `null`, `true` and `false` hold no secret.
     fn replace_scalars(&mut self, value: &'a RawValue) {
-        match value.get().as_bytes().first() {
-            Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9') => self.replace(value, REDACTED),
-            _ => {}
+        if let Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9') = value.get().as_bytes().first() {
+            self.replace(value, REDACTED);
         }
     }
 
@@ -115,7 +126,8 @@ fn address_without_secrets(text: &str) -> Option<String> {
 }
 
 fn authority_without_password(authority: &str) -> String {
-    let credentials = authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)));
+    let credentials =
+        authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host)));
     credentials.map_or_else(|| authority.to_owned(), |(user, host)| format!("{user}:{REDACTED}@{host}"))
 }
 
@@ -168,7 +180,6 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Entries<'a> {
                 }
                 Ok(Entries(entries))
             }
-
         }
 
         deserializer.deserialize_map(EntriesVisitor)

@@ -90,8 +90,10 @@ impl Verifier {
         if believed.is_empty() {
             return Err(Refusal::WrongSecret);
         }
-        let (signer, claims) =
-            believed.into_iter().find(|(signer, claims)| signer.speaks_for(claims)).ok_or(Refusal::WrongSubject)?;
+        let (signer, claims) = believed
+            .into_iter()
+            .find(|(signer, claims)| signer.speaks_for(claims))
+            .ok_or(Refusal::WrongSubject)?;
         claims.check_time(now)?;
         claims.check_body(delivery)?;
         Ok(claims.application_id.is_some().then(|| signer.application_id.clone()))
@@ -105,8 +107,10 @@ impl Signer {
             (Some(ours), Some(theirs)) => equal(ours.as_bytes(), theirs.as_bytes()),
             (Some(_), None) => false,
         };
-        let application =
-            claims.application_id.as_ref().is_none_or(|id| equal(id.as_bytes(), self.application_id.as_str().as_bytes()));
+        let application = claims
+            .application_id
+            .as_ref()
+            .is_none_or(|id| equal(id.as_bytes(), self.application_id.as_str().as_bytes()));
         claims.iss == "Vonage" && account && application
     }
 }
@@ -115,7 +119,8 @@ impl Claims {
     fn check_time(&self, now: Timestamp) -> Result<(), Refusal> {
         let issued = seconds(&self.iat).ok_or(Refusal::WrongTime)?;
         let distance = now.as_second().checked_sub(issued).ok_or(Refusal::WrongTime)?;
-        let expired = self.exp.as_ref().and_then(seconds).is_some_and(|exp| exp < now.as_second() - TOLERANCE_SECONDS);
+        let expired =
+            self.exp.as_ref().and_then(seconds).is_some_and(|exp| exp < now.as_second() - TOLERANCE_SECONDS);
         if expired || distance.unsigned_abs() > TOLERANCE_SECONDS.unsigned_abs() {
             return Err(Refusal::WrongTime);
         }
@@ -127,12 +132,16 @@ impl Claims {
     fn check_body(&self, delivery: &Delivery) -> Result<(), Refusal> {
         let claimed = self.payload_hash.as_deref().map(str::to_ascii_lowercase);
         let is_hash_of = |bytes: &[u8]| {
-            claimed.as_deref().is_some_and(|hash| equal(hash.as_bytes(), Digest::of(bytes).to_string().as_bytes()))
+            claimed
+                .as_deref()
+                .is_some_and(|hash| equal(hash.as_bytes(), Digest::of(bytes).to_string().as_bytes()))
         };
         let bound = match delivery.method {
             Method::Post => is_hash_of(&delivery.body),
             Method::Get => {
-                claimed.is_none() || is_hash_of(b"") || is_hash_of(delivery.query.as_deref().unwrap_or("").as_bytes())
+                claimed.is_none()
+                    || is_hash_of(b"")
+                    || is_hash_of(delivery.query.as_deref().unwrap_or("").as_bytes())
             }
         };
         if bound { Ok(()) } else { Err(Refusal::WrongBody) }
@@ -156,7 +165,10 @@ fn claims(token: &str, key: &DecodingKey) -> Option<Claims> {
     jsonwebtoken::decode(token, key, &validation).ok().map(|decoded| decoded.claims)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a float too large for an instant saturates, and is refused")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float too large for an instant saturates, and is refused"
+)]
 fn seconds(number: &Number) -> Option<i64> {
     number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
 }

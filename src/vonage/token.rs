@@ -102,6 +102,9 @@ impl TokenMint {
 
 impl std::fmt::Debug for TokenMint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("TokenMint").field("application_id", &self.application_id).finish_non_exhaustive()
+        formatter
+            .debug_struct("TokenMint")
+            .field("application_id", &self.application_id)
+            .finish_non_exhaustive()
     }
 }

@@ -48,7 +48,8 @@ impl Webhook {
     /// The conversation it speaks of. For a `transfer`, the one that the leg left.
     #[must_use]
     pub fn conversation_id(&self) -> Option<ConversationId> {
-        let text = json::first_text(&self.0, &["conversation_uuid", "conversation_uuid_from", "conversation_id"]);
+        let text =
+            json::first_text(&self.0, &["conversation_uuid", "conversation_uuid_from", "conversation_id"]);
         ConversationId::parse(text?).ok()
     }
 

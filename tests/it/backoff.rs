@@ -6,15 +6,8 @@ use proptest::prelude::*;
 
 #[test]
 fn the_pause_begins_at_a_tenth_of_a_second_and_doubles_up_to_half_a_minute() {
-    let pauses: Vec<i128> = (1..=12)
-        .map(|failures| backoff(failures, 0.0).as_millis())
-        .collect();
-    assert_eq!(
-        pauses,
-        [
-            100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000
-        ]
-    );
+    let pauses: Vec<i128> = (1..=12).map(|failures| backoff(failures, 0.0).as_millis()).collect();
+    assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000]);
     assert_eq!(backoff(u32::MAX, 0.0), SignedDuration::from_secs(30));
     assert_eq!(backoff(0, 0.0), SignedDuration::from_millis(100));
 }

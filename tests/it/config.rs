@@ -44,14 +44,8 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(shipped.fetch.family, Family::V03);
     assert_eq!(shipped.fetch.requests_per_second.get(), 5);
     assert_eq!(shipped.fetch.concurrency, 16);
-    assert_eq!(
-        shipped.fetch.patience.poll_interval,
-        SignedDuration::from_secs(15)
-    );
-    assert_eq!(
-        shipped.fetch.patience.give_up_after,
-        SignedDuration::from_mins(10)
-    );
+    assert_eq!(shipped.fetch.patience.poll_interval, SignedDuration::from_secs(15));
+    assert_eq!(shipped.fetch.patience.give_up_after, SignedDuration::from_mins(10));
     assert!(shipped.applications.is_empty());
     assert_eq!(shipped.warnings().len(), 3);
 }
@@ -70,18 +64,12 @@ fn every_key_of_the_shipped_file_is_explained() {
 #[test]
 fn every_key_can_be_set_from_the_environment() {
     for (section, key, default) in keys() {
-        let variable = format!(
-            "CONVERSATIOND__{}__{}",
-            section.to_uppercase(),
-            key.to_uppercase()
-        );
+        let variable = format!("CONVERSATIOND__{}__{}", section.to_uppercase(), key.to_uppercase());
         let text = match &default {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        Place::new("")
-            .load(&[(&variable, &text)])
-            .unwrap_or_else(|faults| panic!("{variable}: {faults}"));
+        Place::new("").load(&[(&variable, &text)]).unwrap_or_else(|faults| panic!("{variable}: {faults}"));
         let wrong = if default.is_str() { continue } else { "not a value" };
         let faults = Place::new("").load(&[(&variable, wrong)]).unwrap_err();
         assert_eq!(places(&faults), [variable.as_str()]);
@@ -92,23 +80,17 @@ fn every_key_can_be_set_from_the_environment() {
 #[test]
 fn the_commented_application_is_the_one_that_is_understood() {
     let (_, commented) = DEFAULT_FILE.split_once("\n# [[application]]\n").unwrap();
-    let uncommented: Vec<&str> = commented
-        .lines()
-        .map(|line| line.strip_prefix("# ").unwrap_or(line))
-        .collect();
+    let uncommented: Vec<&str> =
+        commented.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
     let mut shipped: Table = uncommented.join("\n").parse().unwrap();
     // The defaults in force are those of an application that says nothing but what it must.
-    let place = Place::new(&format!(
-        "[[application]]\nid = \"{APPLICATION}\"\nprivate_key_file = \"private.key\""
-    ));
+    let place =
+        Place::new(&format!("[[application]]\nid = \"{APPLICATION}\"\nprivate_key_file = \"private.key\""));
     let credentials = place.credentials("private.key", &PRIVATE_KEY);
     let config = place.load(&[("CREDENTIALS_DIRECTORY", &credentials)]).unwrap();
     let effective: Table = config.effective().parse().unwrap();
     shipped.insert("id".to_owned(), APPLICATION.into());
-    assert_eq!(
-        effective["application"].as_array().unwrap()[0].as_table(),
-        Some(&shipped)
-    );
+    assert_eq!(effective["application"].as_array().unwrap()[0].as_table(), Some(&shipped));
 }
 
 // === the environment
@@ -125,10 +107,7 @@ fn the_environment_goes_before_the_file() {
         ("PATH", "/bin"),
     ]);
     let config = config.unwrap();
-    assert_eq!(
-        (config.fetch.concurrency, config.fetch.requests_per_second.get()),
-        (7, 4)
-    );
+    assert_eq!((config.fetch.concurrency, config.fetch.requests_per_second.get()), (7, 4));
     assert_eq!(config.webhooks_listen, address("[::]:8080"));
     assert!(config.ncco.is_none());
 }
@@ -141,24 +120,14 @@ fn applications_can_come_from_the_environment_in_any_order() {
     let mut variables = vec![
         ("CONVERSATIOND__APPLICATION__ID", APPLICATION),
         ("CONVERSATIOND__APPLICATION__PRIVATE_KEY_FILE", key.as_str()),
-        (
-            "CONVERSATIOND__APPLICATION__SIGNATURE_SECRET_FILE",
-            secret.as_str(),
-        ),
+        ("CONVERSATIOND__APPLICATION__SIGNATURE_SECRET_FILE", secret.as_str()),
         ("CONVERSATIOND__APPLICATION__1__ID", OTHER_APPLICATION),
         ("CONVERSATIOND__APPLICATION__1__PRIVATE_KEY_FILE", key.as_str()),
-        (
-            "CONVERSATIOND__APPLICATION__1__SIGNATURE_SECRET_FILE",
-            secret.as_str(),
-        ),
+        ("CONVERSATIOND__APPLICATION__1__SIGNATURE_SECRET_FILE", secret.as_str()),
     ];
     for _ in 0..2 {
         let config = place.load(&variables).unwrap();
-        let ids: Vec<&str> = config
-            .applications
-            .iter()
-            .map(|application| application.id.as_str())
-            .collect();
+        let ids: Vec<&str> = config.applications.iter().map(|application| application.id.as_str()).collect();
         assert_eq!(ids, [APPLICATION, OTHER_APPLICATION]);
         assert!(config.signed);
         let secret = config.applications[0].signature_secret.as_ref().unwrap();
@@ -192,10 +161,7 @@ fn the_file_is_the_one_that_is_named() {
     assert_eq!(by_variable(Some(&place.file())).unwrap().fetch.concurrency, 3);
     let nowhere = place.directory.path().join("nowhere.toml");
     let faults = Config::load(Some(&nowhere), &Environment::default()).unwrap_err();
-    assert!(
-        faults.to_string().contains("nowhere.toml: cannot be read"),
-        "{faults}"
-    );
+    assert!(faults.to_string().contains("nowhere.toml: cannot be read"), "{faults}");
 }
 
 // === where files are
@@ -203,30 +169,16 @@ fn the_file_is_the_one_that_is_named() {
 #[test]
 fn a_relative_store_is_in_the_state_directory() {
     let store = |url: &str, variables: &[(&str, &str)]| {
-        Place::new(&format!("[store]\nurl = \"{url}\""))
-            .load(variables)
-            .unwrap()
-            .store
+        Place::new(&format!("[store]\nurl = \"{url}\"")).load(variables).unwrap().store
     };
     let state = [("STATE_DIRECTORY", "/var/lib/conversationd:/var/lib/other")];
     assert_eq!(store("sqlite:a/b.db", &[]), PathBuf::from("a/b.db"));
-    assert_eq!(
-        store("sqlite:a/b.db", &[("STATE_DIRECTORY", "")]),
-        PathBuf::from("a/b.db")
-    );
-    assert_eq!(
-        store("sqlite:a/b.db", &state),
-        PathBuf::from("/var/lib/conversationd/a/b.db")
-    );
+    assert_eq!(store("sqlite:a/b.db", &[("STATE_DIRECTORY", "")]), PathBuf::from("a/b.db"));
+    assert_eq!(store("sqlite:a/b.db", &state), PathBuf::from("/var/lib/conversationd/a/b.db"));
     assert_eq!(store("sqlite:/srv/b.db", &state), PathBuf::from("/srv/b.db"));
-    assert_eq!(
-        store("sqlite:///srv/b.db?mode=rwc", &[]),
-        PathBuf::from("/srv/b.db")
-    );
+    assert_eq!(store("sqlite:///srv/b.db?mode=rwc", &[]), PathBuf::from("/srv/b.db"));
     for url in ["", "sqlite:", "postgres://localhost/x", "conversationd.db"] {
-        let faults = Place::new(&format!("[store]\nurl = \"{url}\""))
-            .load(&[])
-            .unwrap_err();
+        let faults = Place::new(&format!("[store]\nurl = \"{url}\"")).load(&[]).unwrap_err();
         assert_eq!(places(&faults), ["store.url"], "{url}");
     }
 }
@@ -248,14 +200,7 @@ fn a_credential_goes_before_a_file_of_that_name() {
         ("CONVERSATIOND__APPLICATION__SIGNATURE_SECRET_FILE", &own),
     ];
     let config = place.load(&variables).unwrap();
-    assert_eq!(
-        config.applications[0]
-            .signature_secret
-            .as_ref()
-            .unwrap()
-            .expose_secret(),
-        "from the file"
-    );
+    assert_eq!(config.applications[0].signature_secret.as_ref().unwrap().expose_secret(), "from the file");
 }
 
 #[test]
@@ -265,10 +210,7 @@ fn what_is_in_force_is_shown_without_secrets() {
     place.rewrite(&application);
     let config = place.load(&[]).unwrap();
     for shown in [config.effective(), config.effective_json(), format!("{config:?}")] {
-        assert!(
-            !shown.contains("a signature secret") && !shown.contains("PRIVATE KEY-"),
-            "{shown}"
-        );
+        assert!(!shown.contains("a signature secret") && !shown.contains("PRIVATE KEY-"), "{shown}");
     }
     assert!(config.effective().contains("a1b2c3d4"));
     assert_eq!(config.applications[0].api_key.as_deref(), Some("a1b2c3d4"));
@@ -307,9 +249,7 @@ fn all_faults_are_told_at_once() {
         api_url = "http://api.nexmo.com"
         "#,
     );
-    let faults = place
-        .load(&[("CONVERSATIOND__EVENT__FORWARD_URL", "https://example.net")])
-        .unwrap_err();
+    let faults = place.load(&[("CONVERSATIOND__EVENT__FORWARD_URL", "https://example.net")]).unwrap_err();
     let mut told = places(&faults);
     told.sort_unstable();
     assert_eq!(
@@ -342,36 +282,21 @@ fn all_faults_are_told_at_once() {
 #[test]
 fn a_key_or_type_that_does_not_fit_is_named_with_what_would() {
     for (file, expected) in [
-        (
-            "[fetch]\npol_interval = \"1s\"",
-            "fetch.pol_interval: there is no such key; known here are ",
-        ),
+        ("[fetch]\npol_interval = \"1s\"", "fetch.pol_interval: there is no such key; known here are "),
         (
             "[fetch]\nconcurrency = \"16\"",
             "fetch.concurrency: must be a whole number, but is a text in quotes",
         ),
-        (
-            "[fetch]\nevents = 1",
-            "fetch.events: must be true or false, but is a whole number",
-        ),
+        ("[fetch]\nevents = 1", "fetch.events: must be true or false, but is a whole number"),
         ("fetch = 1", "fetch: must be a section, but is a whole number"),
-        (
-            "[application]\nid = \"x\"",
-            "application: is a list: write [[application]] with two brackets",
-        ),
-        (
-            "application = [1]",
-            "application[1]: is a block of keys: write [[application]]",
-        ),
+        ("[application]\nid = \"x\"", "application: is a list: write [[application]] with two brackets"),
+        ("application = [1]", "application[1]: is a block of keys: write [[application]]"),
     ] {
         let faults = Place::new(file).load(&[]).unwrap_err();
         assert!(faults.to_string().contains(expected), "{faults}");
     }
     let faults = Place::new("[fetch").load(&[]).unwrap_err();
-    assert!(
-        faults.0.len() == 1 && faults.to_string().contains("is not TOML"),
-        "{faults}"
-    );
+    assert!(faults.0.len() == 1 && faults.to_string().contains("is not TOML"), "{faults}");
 }
 
 #[test]
@@ -403,11 +328,7 @@ fn the_token_goes_to_a_safe_address_only() {
         "api.nexmo.com",
         "",
     ] {
-        assert_eq!(
-            places(&load(url).unwrap_err()),
-            ["application[1].api_url"],
-            "{url}"
-        );
+        assert_eq!(places(&load(url).unwrap_err()), ["application[1].api_url"], "{url}");
     }
 }
 
@@ -424,11 +345,7 @@ fn readers_connect_on_loopback_only_and_not_where_vonage_does() {
         ("0.0.0.0:3000", "10.0.0.1:3001"),
         ("127.0.0.1:3000", "127.0.0.1:3000"),
     ] {
-        assert_eq!(
-            places(&load(public, private).unwrap_err()),
-            ["query.listen"],
-            "{private}"
-        );
+        assert_eq!(places(&load(public, private).unwrap_err()), ["query.listen"], "{private}");
     }
 }
 
@@ -449,11 +366,7 @@ fn where_signatures_are_due_each_application_has_a_secret() {
     for (signatures, applications, expected) in [
         ("required", &[][..], "webhooks.signatures"),
         ("required", &[without], "application[1].signature_secret_file"),
-        (
-            "required",
-            &[with, without],
-            "application[2].signature_secret_file",
-        ),
+        ("required", &[with, without], "application[2].signature_secret_file"),
         ("auto", &[without, with], "application[1].signature_secret_file"),
     ] {
         let faults = load(signatures, applications).unwrap_err();
@@ -483,18 +396,10 @@ fn an_empty_secret_is_a_fault_and_never_no_secret() {
 #[test]
 fn a_key_that_is_none_is_a_fault() {
     let place = Place::new("");
-    for key in [
-        "",
-        "not a key",
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-    ] {
+    for key in ["", "not a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
         place.rewrite(&place.application(""));
         place.write("private.key", key);
-        assert_eq!(
-            places(&place.load(&[]).unwrap_err()),
-            ["application[1].private_key_file"],
-            "{key}"
-        );
+        assert_eq!(places(&place.load(&[]).unwrap_err()), ["application[1].private_key_file"], "{key}");
     }
 }
 
@@ -521,10 +426,9 @@ fn a_call_flow_is_an_array_of_actions() {
         let loaded = place.load(&[("CONVERSATIOND__ANSWER__NCCO_FILE", &ncco)]);
         match loaded {
             Ok(config) => assert!(accepted && config.ncco.is_some(), "{content}"),
-            Err(faults) => assert!(
-                !accepted && places(&faults) == ["answer.ncco_file"],
-                "{content}: {faults}"
-            ),
+            Err(faults) => {
+                assert!(!accepted && places(&faults) == ["answer.ncco_file"], "{content}: {faults}");
+            }
         }
     }
 }
@@ -538,9 +442,7 @@ struct Place {
 
 impl Place {
     fn new(file: &str) -> Self {
-        let place = Self {
-            directory: TempDir::new().expect("a directory can be made"),
-        };
+        let place = Self { directory: TempDir::new().expect("a directory can be made") };
         place.rewrite(file);
         place
     }
@@ -585,9 +487,7 @@ impl Place {
 fn keys() -> Vec<(String, String, Value)> {
     let shipped: Table = DEFAULT_FILE.parse().expect("the shipped file is TOML");
     let sections = shipped.into_iter().map(|(section, keys)| match keys {
-        Value::Table(keys) => keys
-            .into_iter()
-            .map(move |(key, default)| (section.clone(), key, default)),
+        Value::Table(keys) => keys.into_iter().map(move |(key, default)| (section.clone(), key, default)),
         other => panic!("{section} is {other} and no section"),
     });
     sections.flatten().collect()
@@ -599,10 +499,7 @@ fn places(faults: &Faults) -> Vec<&str> {
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     Environment::new(
-        variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     )
 }
 

@@ -51,28 +51,17 @@ fn every_recorded_conversation_is_understood() {
         let is_seed_or_embedded = name.starts_with("embedded_") || name.starts_with("seed_");
         is_seed_or_embedded || name.contains("_get_conversation")
     };
-    let files: Vec<String> = data::names("conversations")
-        .into_iter()
-        .filter(about_one)
-        .collect();
+    let files: Vec<String> = data::names("conversations").into_iter().filter(about_one).collect();
     assert_eq!(files, CONVERSATIONS.map(|Conversation(file, ..)| file));
     for Conversation(file, name, sequence_number, members) in CONVERSATIONS {
         let document = conversation(file);
         assert_eq!(document.name().as_deref(), Some(name), "{file}");
         assert_eq!(document.sequence_number(), Some(sequence_number), "{file}");
         assert_eq!(document.members().map(|members| members.len()), members, "{file}");
-        let created = if name == TUTORIAL {
-            "2018-10-25T09:26:18.999Z"
-        } else {
-            "2026-03-09T10:15:30.119Z"
-        };
+        let created = if name == TUTORIAL { "2018-10-25T09:26:18.999Z" } else { "2026-03-09T10:15:30.119Z" };
         assert_eq!(document.created_at(), Some(instant(created)), "{file}");
-        let ids: Vec<MemberId> = document
-            .members()
-            .into_iter()
-            .flatten()
-            .filter_map(|one| one.id())
-            .collect();
+        let ids: Vec<MemberId> =
+            document.members().into_iter().flatten().filter_map(|one| one.id()).collect();
         assert_eq!(ids.len(), members.unwrap_or_default(), "{file}");
     }
 }
@@ -92,9 +81,7 @@ fn an_event_count_may_be_a_text_or_absent() {
 fn members_inside_a_conversation_have_everything() {
     for file in ["embedded_t3_both_joined.json", "embedded_t5_all_left.json"] {
         let members = conversation(file).members().unwrap();
-        let [alice, bob] = &members[..] else {
-            panic!("{file}: {} members", members.len())
-        };
+        let [alice, bob] = &members[..] else { panic!("{file}: {} members", members.len()) };
         assert_eq!(alice.id(), Some(member_id(ALICE)));
         assert_eq!(alice.user_id().as_deref(), Some(ALICES_USER));
         assert_eq!(alice.name().as_deref(), Some(ALICES_USER));
@@ -102,10 +89,7 @@ fn members_inside_a_conversation_have_everything() {
         assert_eq!(bob.id(), Some(member_id(BOB)));
         assert_eq!(bob.user_id().as_deref(), Some(BOBS_USER));
         assert_eq!(bob.name().as_deref(), Some(BOBS_NAME));
-        assert_eq!(
-            bob.channel(),
-            Some(channel("phone", BOBS_LEG, "Unknown", "447700900002"))
-        );
+        assert_eq!(bob.channel(), Some(channel("phone", BOBS_LEG, "Unknown", "447700900002")));
     }
     let left = &conversation("embedded_t5_all_left.json").members().unwrap()[1];
     assert_eq!(left.state().as_deref(), Some("LEFT"));
@@ -126,24 +110,11 @@ fn the_oldest_family_says_the_same_as_the_newer_one() {
         let members = document.members().unwrap();
         let one = |member: &MemberDocument| {
             let names = (member.id(), member.user_id(), member.name());
-            (
-                names,
-                member.state(),
-                member.timed_states(),
-                member.channel(),
-                member.leg_ids(),
-            )
+            (names, member.state(), member.timed_states(), member.channel(), member.leg_ids())
         };
-        (
-            document.name(),
-            document.created_at(),
-            members.iter().map(one).collect::<Vec<_>>(),
-        )
+        (document.name(), document.created_at(), members.iter().map(one).collect::<Vec<_>>())
     };
-    assert_eq!(
-        told("seed_beta_uuid_members.json"),
-        told("seed_v0.3_id_members.json")
-    );
+    assert_eq!(told("seed_beta_uuid_members.json"), told("seed_v0.3_id_members.json"));
 }
 
 #[test]
@@ -152,12 +123,7 @@ fn every_kind_of_channel_has_its_sides() {
         (
             "embedded_app_member.json",
             0,
-            channel(
-                "app",
-                "a1c93f7e-6d25-4b08-9e41-58c0d7b62f3a",
-                "alice.smith",
-                "447700900100",
-            ),
+            channel("app", "a1c93f7e-6d25-4b08-9e41-58c0d7b62f3a", "alice.smith", "447700900100"),
         ),
         (
             "embedded_sip_member.json",
@@ -180,51 +146,34 @@ fn every_kind_of_channel_has_its_sides() {
             ),
         ),
     ] {
-        assert_eq!(
-            conversation(file).members().unwrap()[member].channel(),
-            Some(expected),
-            "{file}"
-        );
+        assert_eq!(conversation(file).members().unwrap()[member].channel(), Some(expected), "{file}");
     }
     let vbc = read_member(
         &json!({"channel": {"type": "vbc", "leg_id": "l", "from": "2021", "to": {"extension": 7}}}),
     );
     assert_eq!(vbc.channel(), Some(channel("vbc", "l", "2021", "7")));
     let bare = read_member(&json!({"channel": {"type": "phone", "to": {"type": "phone"}, "from": ""}}));
-    let nothing = Channel {
-        kind: Some("phone".to_owned()),
-        id: None,
-        from: None,
-        to: None,
-    };
+    let nothing = Channel { kind: Some("phone".to_owned()), id: None, from: None, to: None };
     assert_eq!(bare.channel(), Some(nothing));
     assert_eq!(read_member(&json!({"channel": null})).channel(), None);
 }
 
 #[test]
 fn a_leg_is_listed_once_however_often_it_is_named() {
-    let all = &conversation("embedded_v0.1_all_member_keys.json")
-        .members()
-        .unwrap()[0];
+    let all = &conversation("embedded_v0.1_all_member_keys.json").members().unwrap()[0];
     assert_eq!(all.leg_ids(), [leg_id(ALICES_LEG)]);
     let several = read_member(&json!({
         "leg_ids": ["c", "a"], "legs": [{"leg_id": "d"}, {"id": "b"}, "x", {}],
         "channel": {"id": "e", "leg_ids": ["a", 7, ""], "legs": [{"leg_id": "b"}]},
     }));
     assert_eq!(several.leg_ids(), ["a", "b", "c", "d", "e"].map(leg_id));
-    assert_eq!(
-        read_member(&json!({"channel": {"leg_id": "only"}})).leg_ids(),
-        [leg_id("only")]
-    );
+    assert_eq!(read_member(&json!({"channel": {"leg_id": "only"}})).leg_ids(), [leg_id("only")]);
 }
 
 #[test]
 fn lists_of_members_are_read_in_every_shape() {
     for (file, expected) in [
-        (
-            "v0.2_list_members.json",
-            vec![(Some(ALICE), ALICES_USER, ALICES_USER, "JOINED")],
-        ),
+        ("v0.2_list_members.json", vec![(Some(ALICE), ALICES_USER, ALICES_USER, "JOINED")]),
         (
             "v0.3_list_members.json",
             vec![
@@ -242,27 +191,15 @@ fn lists_of_members_are_read_in_every_shape() {
         // This one names its members by their users only.
         (
             "v0.1_list_members_bare_array.json",
-            vec![
-                (None, ALICES_USER, ALICES_USER, "JOINED"),
-                (None, BOBS_USER, BOBS_NAME, "INVITED"),
-            ],
+            vec![(None, ALICES_USER, ALICES_USER, "JOINED"), (None, BOBS_USER, BOBS_NAME, "INVITED")],
         ),
     ] {
         let page = MembersPage::read(&data::bytes(&format!("conversations/{file}"))).unwrap();
         let told = |member: &MemberDocument| (member.id(), member.user_id(), member.name(), member.state());
         let expected = expected.into_iter().map(|(id, user, name, state)| {
-            (
-                id.map(member_id),
-                Some(user.to_owned()),
-                Some(name.to_owned()),
-                Some(state.to_owned()),
-            )
+            (id.map(member_id), Some(user.to_owned()), Some(name.to_owned()), Some(state.to_owned()))
         });
-        assert_eq!(
-            page.members.iter().map(told).collect::<Vec<_>>(),
-            expected.collect::<Vec<_>>(),
-            "{file}"
-        );
+        assert_eq!(page.members.iter().map(told).collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{file}");
         assert_eq!(page.next, None, "{file}");
     }
 }
@@ -271,15 +208,9 @@ fn lists_of_members_are_read_in_every_shape() {
 fn a_list_says_where_it_goes_on() {
     let next = |page: Value| MembersPage::read(page.to_string().as_bytes()).unwrap().next;
     let href = "https://api.nexmo.com/v1/conversations/CON-1/members?cursor=a%3D";
-    assert_eq!(
-        next(json!({"_links": {"next": {"href": href}}})).as_deref(),
-        Some(href)
-    );
+    assert_eq!(next(json!({"_links": {"next": {"href": href}}})).as_deref(), Some(href));
     assert_eq!(next(json!({"_links": {"next": {"href": ""}}})), None);
-    assert_eq!(
-        next(json!({"_links": {"next": null, "self": {"href": href}}})),
-        None
-    );
+    assert_eq!(next(json!({"_links": {"next": null, "self": {"href": href}}})), None);
     let plain = MembersPage::read(br#"{"members": [{"member_id": "MEM-1"}]}"#).unwrap();
     assert_eq!(plain.members[0].id(), Some(member_id("MEM-1")));
     assert!(MembersPage::read(b"{}").unwrap().members.is_empty());
@@ -290,50 +221,18 @@ fn a_list_says_where_it_goes_on() {
 #[test]
 fn a_single_member_has_everything() {
     for (file, id, state, times, leg) in [
-        (
-            "v0.3_get_member_isSystem.json",
-            ALICE,
-            "JOINED",
-            vec!["JOINED"],
-            ALICES_LEG,
-        ),
-        (
-            "v1_get_member_joined.json",
-            ALICE,
-            "JOINED",
-            vec!["JOINED"],
-            ALICES_LEG,
-        ),
-        (
-            "v1_get_member_invited.json",
-            BOB,
-            "INVITED",
-            vec!["INVITED"],
-            BOBS_LEG,
-        ),
-        (
-            "v1_get_member_left.json",
-            BOB,
-            "LEFT",
-            vec!["INVITED", "JOINED", "LEFT"],
-            BOBS_LEG,
-        ),
+        ("v0.3_get_member_isSystem.json", ALICE, "JOINED", vec!["JOINED"], ALICES_LEG),
+        ("v1_get_member_joined.json", ALICE, "JOINED", vec!["JOINED"], ALICES_LEG),
+        ("v1_get_member_invited.json", BOB, "INVITED", vec!["INVITED"], BOBS_LEG),
+        ("v1_get_member_left.json", BOB, "LEFT", vec!["INVITED", "JOINED", "LEFT"], BOBS_LEG),
     ] {
         let member = MemberDocument::read(&data::bytes(&format!("conversations/{file}"))).unwrap();
-        let (user, name) = if id == ALICE {
-            (ALICES_USER, ALICES_USER)
-        } else {
-            (BOBS_USER, BOBS_NAME)
-        };
+        let (user, name) = if id == ALICE { (ALICES_USER, ALICES_USER) } else { (BOBS_USER, BOBS_NAME) };
         assert_eq!(member.id(), Some(member_id(id)), "{file}");
         assert_eq!(member.user_id().as_deref(), Some(user), "{file}");
         assert_eq!(member.name().as_deref(), Some(name), "{file}");
         assert_eq!(member.state().as_deref(), Some(state), "{file}");
-        let timed: Vec<String> = member
-            .timed_states()
-            .into_iter()
-            .map(|(state, _)| state)
-            .collect();
+        let timed: Vec<String> = member.timed_states().into_iter().map(|(state, _)| state).collect();
         assert_eq!(timed, times, "{file}");
         assert_eq!(member.leg_ids(), [leg_id(leg)], "{file}");
         assert_eq!(member.channel().unwrap().id, Some(leg_id(leg)), "{file}");
@@ -350,17 +249,10 @@ fn states_are_compared_without_case_and_unknown_ones_are_kept() {
         ("OnHold", Some("OnHold")),
         ("", None),
     ] {
-        assert_eq!(
-            read_member(&json!({ "state": written })).state().as_deref(),
-            read,
-            "{written}"
-        );
+        assert_eq!(read_member(&json!({ "state": written })).state().as_deref(), read, "{written}");
     }
     let times = json!({"timestamp": {"invited": "2026-03-09 10:15:31", "joined": null, "left": 7}});
-    assert_eq!(
-        read_member(&times).timed_states(),
-        [("INVITED".to_owned(), instant("2026-03-09T10:15:31Z"))]
-    );
+    assert_eq!(read_member(&times).timed_states(), [("INVITED".to_owned(), instant("2026-03-09T10:15:31Z"))]);
 }
 
 proptest! {
@@ -406,13 +298,7 @@ fn ask_everything(body: &[u8]) {
     members.extend(MembersPage::read(body).into_iter().flat_map(|page| page.members));
     members.extend(MemberDocument::read(body));
     for member in members {
-        let _ = (
-            member.id(),
-            member.user_id(),
-            member.name(),
-            member.state(),
-            member.channel(),
-        );
+        let _ = (member.id(), member.user_id(), member.name(), member.state(), member.channel());
         let times = member.timed_states();
         assert!(times.len() <= 3);
         let mut legs = member.leg_ids();
@@ -437,12 +323,7 @@ fn read_member(document: &Value) -> MemberDocument {
 
 fn channel(kind: &str, leg: &str, from: &str, to: &str) -> Channel {
     let text = |text: &str| Some(text.to_owned());
-    Channel {
-        kind: text(kind),
-        id: Some(leg_id(leg)),
-        from: text(from),
-        to: text(to),
-    }
+    Channel { kind: text(kind), id: Some(leg_id(leg)), from: text(from), to: text(to) }
 }
 
 fn member_id(id: &str) -> MemberId {

@@ -50,12 +50,7 @@ const VERSIONS: [&str; 5] = [
 
 #[test]
 fn the_tutorials_call_is_told_as_vonage_tells_it() {
-    let seed = snapshot(
-        TUTORIAL,
-        1,
-        "2018-10-25T09:26:31Z",
-        &[whole("seed_v0.3_id_members")],
-    );
+    let seed = snapshot(TUTORIAL, 1, "2018-10-25T09:26:31Z", &[whole("seed_v0.3_id_members")]);
     let history = history(TUTORIAL, tutorial(), vec![seed]);
     insta::assert_snapshot!(story(&interpret(&history)), @r"
     CON-bc643220-2542-499a-892e-c982c4150c06 NAM-1b2c4274-e3f2-494e-89c4-46856ee84a8b of 0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19
@@ -138,10 +133,7 @@ fn each_version_adds_to_what_is_known() {
         });
         told.push(states.collect::<Vec<_>>().join("; "));
         assert_eq!(interpretation.capture.snapshots, u32::try_from(count).unwrap());
-        assert_eq!(
-            interpretation.latest_snapshot,
-            (count > 0).then_some(interpretation.capture.snapshots)
-        );
+        assert_eq!(interpretation.latest_snapshot, (count > 0).then_some(interpretation.capture.snapshots));
     }
     assert_eq!(
         told,
@@ -190,30 +182,19 @@ fn a_state_without_a_time_gives_way_to_the_same_state_with_one() {
     };
     let states = |snapshots: Vec<Snapshot>| {
         let interpretation = interpret(&history(CONVERSATION, Vec::new(), snapshots));
-        let bob = interpretation
-            .members
-            .into_iter()
-            .find(|member| member.id.as_str() == BOB)
-            .unwrap();
+        let bob = interpretation.members.into_iter().find(|member| member.id.as_str() == BOB).unwrap();
         let told = |state: &MemberState| (state.state.clone(), state.at.is_some(), state.source.clone());
         bob.states.iter().map(told).collect::<Vec<_>>()
     };
     let untimed = ("INVITED".to_owned(), false, "snapshot 1".to_owned());
-    assert_eq!(
-        states(vec![listed(1, "v0.3_list_members")]),
-        std::slice::from_ref(&untimed)
-    );
+    assert_eq!(states(vec![listed(1, "v0.3_list_members")]), std::slice::from_ref(&untimed));
     let joined_later = ("JOINED".to_owned(), false, "snapshot 2".to_owned());
     assert_eq!(
         states(vec![listed(1, "v0.3_list_members"), listed(2, "v1_list_members")]),
         [untimed, joined_later]
     );
-    let with_times = snapshot(
-        CONVERSATION,
-        2,
-        "2026-03-09T10:16:00Z",
-        &[whole("embedded_t2_outbound_invited")],
-    );
+    let with_times =
+        snapshot(CONVERSATION, 2, "2026-03-09T10:16:00Z", &[whole("embedded_t2_outbound_invited")]);
     assert_eq!(
         states(vec![listed(1, "v0.3_list_members"), with_times]),
         [("INVITED".to_owned(), true, "snapshot 2".to_owned())]
@@ -231,58 +212,34 @@ fn a_call_is_over_when_each_of_its_legs_is() {
         assert_eq!(interpretation.ended_at, ended_at, "{count} webhooks");
     }
     // A leg that only a member names is one, too.
-    let history = history(
-        CONVERSATION,
-        arrivals(&["started_inbound", "completed_inbound"]),
-        versions(2..3),
-    );
+    let history = history(CONVERSATION, arrivals(&["started_inbound", "completed_inbound"]), versions(2..3));
     assert_eq!(interpret(&history).ending, Ending::Open);
     assert_eq!(interpret(&history).legs.len(), 2);
 }
 
 #[test]
 fn nothing_after_busy_and_its_like_is_the_end_after_a_minute() {
-    for file in [
-        "busy",
-        "cancelled",
-        "timeout",
-        "unanswered_timeout",
-        "failed_cannot_route",
-    ] {
+    for file in ["busy", "cancelled", "timeout", "unanswered_timeout", "failed_cannot_route"] {
         let arrivals = arrivals(&["started_outbound", "ringing_outbound", file]);
         let heard = arrivals[2].event.received_at;
         let interpretation = interpret(&history(CONVERSATION, arrivals, Vec::new()));
         let settled = heard + SignedDuration::from_secs(60);
         assert_eq!(interpretation.ending, Ending::Settling(settled), "{file}");
-        assert_eq!(
-            interpretation.state(settled - SignedDuration::from_micros(1)),
-            State::Live,
-            "{file}"
-        );
+        assert_eq!(interpretation.state(settled - SignedDuration::from_micros(1)), State::Live, "{file}");
         assert_eq!(interpretation.state(settled), State::Ended, "{file}");
-        assert_eq!(
-            interpretation.ended_at,
-            Some(heard - SignedDuration::from_millis(50)),
-            "{file}"
-        );
+        assert_eq!(interpretation.ended_at, Some(heard - SignedDuration::from_millis(50)), "{file}");
     }
 }
 
 #[test]
 fn what_follows_busy_decides() {
     let ending = |files: &[&str]| interpret(&history(CONVERSATION, arrivals(files), Vec::new())).ending;
-    assert_eq!(
-        ending(&["started_outbound", "busy", "completed_outbound"]),
-        Ending::Over
-    );
+    assert_eq!(ending(&["started_outbound", "busy", "completed_outbound"]), Ending::Over);
     // The same leg goes on after all.
     let mut arrivals = arrivals(&["started_outbound", "busy"]);
     let later = json!({"status": "answered", "uuid": BOBS_LEG, "timestamp": "2026-03-09T10:15:59Z"});
     arrivals.push(event(3, "2026-03-09T10:15:59Z", &later));
-    assert_eq!(
-        interpret(&history(CONVERSATION, arrivals, Vec::new())).ending,
-        Ending::Open
-    );
+    assert_eq!(interpret(&history(CONVERSATION, arrivals, Vec::new())).ending, Ending::Open);
     // One leg is over for certain, and another may be.
     let two = ending(&["started_inbound", "completed_inbound", "busy"]);
     assert_eq!(two, Ending::Settling(instant("2026-03-09T10:16:44.320Z")));
@@ -291,18 +248,11 @@ fn what_follows_busy_decides() {
 #[test]
 fn a_rejected_call_is_over_at_once() {
     for file in ["rejected_restricted", "rejected_invalid_number"] {
-        let interpretation = interpret(&history(
-            CONVERSATION,
-            arrivals(&["started_outbound", file]),
-            Vec::new(),
-        ));
+        let interpretation =
+            interpret(&history(CONVERSATION, arrivals(&["started_outbound", file]), Vec::new()));
         assert_eq!(interpretation.ending, Ending::Over, "{file}");
         assert_eq!(interpretation.status.as_deref(), Some("rejected"), "{file}");
-        assert_eq!(
-            interpretation.ended_at,
-            Some(instant("2026-03-09T10:15:36.002Z")),
-            "{file}"
-        );
+        assert_eq!(interpretation.ended_at, Some(instant("2026-03-09T10:15:36.002Z")), "{file}");
     }
 }
 
@@ -313,11 +263,7 @@ fn a_call_that_vonage_knows_no_more_is_over() {
         history.fetch.gone_at = Some(instant("2026-03-09T10:18:00Z"));
         interpret(&history)
     };
-    let interpretation = gone(arrivals(&[
-        "started_inbound",
-        "ringing_inbound",
-        "answered_inbound",
-    ]));
+    let interpretation = gone(arrivals(&["started_inbound", "ringing_inbound", "answered_inbound"]));
     assert_eq!(interpretation.ending, Ending::Over);
     assert_eq!(interpretation.ended_at, Some(instant("2026-03-09T10:18:00Z")));
     // A webhook that came after the 404 shows that it goes on, unless it tells of an end.
@@ -326,10 +272,7 @@ fn a_call_that_vonage_knows_no_more_is_over() {
     alive.push(event(2, "2026-03-09T10:18:01Z", &ringing));
     assert_eq!(gone(alive).ending, Ending::Open);
     let ended = gone(arrivals(&["started_inbound", "completed_inbound"]));
-    assert_eq!(
-        (ended.ending, ended.ended_at),
-        (Ending::Over, Some(instant("2026-03-09T10:20:47.655Z")))
-    );
+    assert_eq!((ended.ending, ended.ended_at), (Ending::Over, Some(instant("2026-03-09T10:20:47.655Z"))));
 }
 
 #[test]
@@ -356,11 +299,7 @@ fn a_leg_is_told_of_in_both_conversations_of_a_transfer() {
     let elsewhere = "CON-9a8b7c6d-1e2f-4a3b-9c4d-5e6f70819203";
     let files = ["started_inbound", "answered_inbound", "transfer"];
     let left = interpret(&history(CONVERSATION, arrivals(&files), Vec::new()));
-    let statuses: Vec<&str> = left.legs[0]
-        .statuses
-        .iter()
-        .map(|status| status.status.as_str())
-        .collect();
+    let statuses: Vec<&str> = left.legs[0].statuses.iter().map(|status| status.status.as_str()).collect();
     assert_eq!((left.legs.len(), statuses), (1, vec!["started", "answered"]));
     assert_eq!(left.ending, Ending::Open);
     let mut entered = arrivals(&["transfer"]);
@@ -368,12 +307,7 @@ fn a_leg_is_told_of_in_both_conversations_of_a_transfer() {
         "status": "completed", "uuid": ALICES_LEG, "conversation_uuid": elsewhere, "duration": "12",
         "timestamp": "2026-03-09T10:16:00Z",
     });
-    assert_eq!(
-        interpret(&history(elsewhere, entered.clone(), Vec::new())).legs[0]
-            .id
-            .as_str(),
-        ALICES_LEG
-    );
+    assert_eq!(interpret(&history(elsewhere, entered.clone(), Vec::new())).legs[0].id.as_str(), ALICES_LEG);
     entered.push(event(2, "2026-03-09T10:16:00Z", &completed));
     let entered = interpret(&history(elsewhere, entered, Vec::new()));
     assert_eq!(entered.legs.len(), 1);
@@ -397,16 +331,9 @@ fn what_answers_is_a_status_and_what_is_said_is_none() {
         "completed_outbound",
     ];
     let interpretation = interpret(&history(CONVERSATION, arrivals(&files), Vec::new()));
-    let leg = interpretation
-        .legs
-        .iter()
-        .find(|leg| leg.id.as_str() == BOBS_LEG)
-        .unwrap();
-    let told: Vec<(&str, Option<&str>)> = leg
-        .statuses
-        .iter()
-        .map(|status| (status.status.as_str(), status.detail.as_deref()))
-        .collect();
+    let leg = interpretation.legs.iter().find(|leg| leg.id.as_str() == BOBS_LEG).unwrap();
+    let told: Vec<(&str, Option<&str>)> =
+        leg.statuses.iter().map(|status| (status.status.as_str(), status.detail.as_deref())).collect();
     assert_eq!(
         told,
         [
@@ -419,16 +346,9 @@ fn what_answers_is_a_status_and_what_is_said_is_none() {
         ]
     );
     // Digits were put in on Alice's leg, which tells that there is one and nothing of its status.
-    let alices = interpretation
-        .legs
-        .iter()
-        .find(|leg| leg.id.as_str() == ALICES_LEG)
-        .unwrap();
+    let alices = interpretation.legs.iter().find(|leg| leg.id.as_str() == ALICES_LEG).unwrap();
     assert_eq!((alices.status.as_deref(), alices.statuses.len()), (None, 0));
-    assert_eq!(
-        (alices.from.as_deref(), alices.to.as_deref()),
-        (Some("447700900001"), Some("447700900100"))
-    );
+    assert_eq!((alices.from.as_deref(), alices.to.as_deref()), (Some("447700900001"), Some("447700900100")));
 }
 
 #[test]
@@ -439,17 +359,11 @@ fn an_unknown_status_is_kept() {
     arrivals.push(event(3, "2026-03-09T10:15:50.100Z", &redirected));
     arrivals.push(event(4, "2026-03-09T10:15:51Z", &untimed));
     let interpretation = interpret(&history(CONVERSATION, arrivals, Vec::new()));
-    let told: Vec<(&str, Timestamp)> = interpretation.legs[0]
-        .statuses
-        .iter()
-        .map(|status| (status.status.as_str(), status.at))
-        .collect();
+    let told: Vec<(&str, Timestamp)> =
+        interpretation.legs[0].statuses.iter().map(|status| (status.status.as_str(), status.at)).collect();
     assert_eq!(
         told[2..],
-        [
-            ("redirected", instant("2026-03-09T10:15:50Z")),
-            ("complete", instant("2026-03-09T10:15:51Z")),
-        ]
+        [("redirected", instant("2026-03-09T10:15:50Z")), ("complete", instant("2026-03-09T10:15:51Z")),]
     );
     assert_eq!(interpretation.ending, Ending::Open);
 }
@@ -460,28 +374,13 @@ fn the_order_of_a_call_decides_where_times_do_not() {
     let at = |status: &str, at: &str| json!({"status": status, "uuid": BOBS_LEG, "timestamp": at});
     let arrivals = vec![
         event(1, "2019-04-16T16:24:26Z", &at("busy", "2019-04-16T16:24:26Z")),
-        event(
-            2,
-            "2019-04-16T16:24:26Z",
-            &at("ringing", "2019-04-16T16:24:25.753Z"),
-        ),
-        event(
-            3,
-            "2019-04-16T16:24:26Z",
-            &at("started", "2019-04-16T16:24:25.753Z"),
-        ),
-        event(
-            4,
-            "2019-04-16T16:24:27Z",
-            &at("completed", "2019-04-16T16:24:25.900Z"),
-        ),
+        event(2, "2019-04-16T16:24:26Z", &at("ringing", "2019-04-16T16:24:25.753Z")),
+        event(3, "2019-04-16T16:24:26Z", &at("started", "2019-04-16T16:24:25.753Z")),
+        event(4, "2019-04-16T16:24:27Z", &at("completed", "2019-04-16T16:24:25.900Z")),
     ];
     let interpretation = interpret(&history(CONVERSATION, arrivals, Vec::new()));
-    let told: Vec<&str> = interpretation.legs[0]
-        .statuses
-        .iter()
-        .map(|status| status.status.as_str())
-        .collect();
+    let told: Vec<&str> =
+        interpretation.legs[0].statuses.iter().map(|status| status.status.as_str()).collect();
     assert_eq!(told, ["started", "ringing", "busy", "completed"]);
     assert_eq!(interpretation.status.as_deref(), Some("completed"));
     assert_eq!(interpretation.ended_at, Some(instant("2019-04-16T16:24:26Z")));
@@ -490,22 +389,13 @@ fn the_order_of_a_call_decides_where_times_do_not() {
 #[test]
 fn of_two_webhooks_that_say_the_same_the_first_in_the_log_speaks() {
     // Both tell of `answered` at the same millisecond, with another caller each.
-    for files in [
-        ["answered_outbound", "answered_no_headers_old"],
-        ["answered_no_headers_old", "answered_outbound"],
-    ] {
+    for files in
+        [["answered_outbound", "answered_no_headers_old"], ["answered_no_headers_old", "answered_outbound"]]
+    {
         let in_order = arrivals(&files);
         let reversed: Vec<Arrival> = in_order.iter().rev().cloned().collect();
-        let caller = |arrivals| {
-            interpret(&history(CONVERSATION, arrivals, Vec::new()))
-                .from
-                .unwrap()
-        };
-        let first = if files[0] == "answered_outbound" {
-            "Unknown"
-        } else {
-            "447700900100"
-        };
+        let caller = |arrivals| interpret(&history(CONVERSATION, arrivals, Vec::new())).from.unwrap();
+        let first = if files[0] == "answered_outbound" { "Unknown" } else { "447700900100" };
         assert_eq!(caller(in_order), first);
         assert_eq!(caller(reversed), first);
     }
@@ -513,18 +403,11 @@ fn of_two_webhooks_that_say_the_same_the_first_in_the_log_speaks() {
 
 #[test]
 fn the_leg_that_began_the_call_speaks_for_it() {
-    let answer_only = interpret(&history(
-        CONVERSATION,
-        arrivals(&["answer_post_phone"]),
-        Vec::new(),
-    ));
+    let answer_only = interpret(&history(CONVERSATION, arrivals(&["answer_post_phone"]), Vec::new()));
     assert_eq!(answer_only.from.as_deref(), Some("447700900001"));
     assert_eq!((answer_only.direction, answer_only.status), (None, None));
-    let outbound_first = interpret(&history(
-        CONVERSATION,
-        arrivals(&["busy", "completed_inbound"]),
-        Vec::new(),
-    ));
+    let outbound_first =
+        interpret(&history(CONVERSATION, arrivals(&["busy", "completed_inbound"]), Vec::new()));
     assert_eq!(outbound_first.direction.as_deref(), Some("outbound"));
     assert_eq!(outbound_first.legs[0].id.as_str(), BOBS_LEG);
     assert_eq!((outbound_first.duration, outbound_first.price), (None, None));
@@ -629,10 +512,7 @@ impl std::fmt::Debug for Mixed {
 
 /// A history of some recorded webhooks and versions, and the same in another order with some webhooks twice.
 fn mixed_histories() -> impl Strategy<Value = Mixed> {
-    let files: Vec<String> = data::names("events")
-        .iter()
-        .map(|name| name.replace(".json", ""))
-        .collect();
+    let files: Vec<String> = data::names("events").iter().map(|name| name.replace(".json", "")).collect();
     let chosen = prop::sample::subsequence(files.clone(), 0..=files.len());
     let versions_chosen =
         prop::sample::subsequence((0..VERSIONS.len()).collect::<Vec<_>>(), 0..=VERSIONS.len());
@@ -642,35 +522,23 @@ fn mixed_histories() -> impl Strategy<Value = Mixed> {
     (chosen.prop_shuffle(), versions_chosen, gone_at).prop_flat_map(|(files, chosen, gone_at)| {
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let all = arrivals(&files);
-        let snapshots: Vec<Snapshot> = chosen
-            .into_iter()
-            .flat_map(|index| versions(index..index + 1))
-            .collect();
+        let snapshots: Vec<Snapshot> =
+            chosen.into_iter().flat_map(|index| versions(index..index + 1)).collect();
         let repeated = prop::collection::vec(0..all.len().max(1), 0..4).prop_map({
             let all = all.clone();
             move |again| {
-                let again = again
-                    .into_iter()
-                    .filter_map(|index| all.get(index).cloned())
-                    .collect::<Vec<_>>();
+                let again = again.into_iter().filter_map(|index| all.get(index).cloned()).collect::<Vec<_>>();
                 [all.clone(), again].concat()
             }
         });
         let mut history = history(CONVERSATION, all, snapshots.clone());
         history.fetch.gone_at = gone_at;
-        (
-            Just(history),
-            repeated.prop_shuffle(),
-            Just(snapshots).prop_shuffle(),
-        )
-            .prop_map(|(history, arrivals, snapshots)| {
-                let mixed = History {
-                    arrivals,
-                    snapshots,
-                    ..history.clone()
-                };
+        (Just(history), repeated.prop_shuffle(), Just(snapshots).prop_shuffle()).prop_map(
+            |(history, arrivals, snapshots)| {
+                let mixed = History { arrivals, snapshots, ..history.clone() };
                 Mixed(history, mixed)
-            })
+            },
+        )
     })
 }
 
@@ -686,41 +554,21 @@ fn story(of: &Interpretation) -> String {
             text(of.to.as_deref()),
             text(of.status.as_deref())
         ),
-        format!(
-            "started {}, answered {}",
-            time(of.started_at),
-            time(of.answered_at)
-        ),
+        format!("started {}, answered {}", time(of.started_at), time(of.answered_at)),
         format!("ended {} ({:?})", time(of.ended_at), of.ending),
-        format!(
-            "{:?} s, {} EUR, {:?}",
-            of.duration,
-            text(of.price.as_deref()),
-            of.capture.state
-        ),
+        format!("{:?} s, {} EUR, {:?}", of.duration, text(of.price.as_deref()), of.capture.state),
     ];
     let members = of.members.iter().flat_map(story_of_member);
-    let lines: Vec<String> = head
-        .into_iter()
-        .chain(members)
-        .chain(of.legs.iter().flat_map(story_of_leg))
-        .collect();
+    let lines: Vec<String> =
+        head.into_iter().chain(members).chain(of.legs.iter().flat_map(story_of_leg)).collect();
     lines.join("\n")
 }
 
 fn story_of_member(member: &Member) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{} {} {}",
-        member.id,
-        text(member.state.as_deref()),
-        text(member.name.as_deref())
-    )];
+    let mut lines =
+        vec![format!("{} {} {}", member.id, text(member.state.as_deref()), text(member.name.as_deref()))];
     if let Some(channel) = &member.channel {
-        let sides = format!(
-            "{} -> {}",
-            text(channel.from.as_deref()),
-            text(channel.to.as_deref())
-        );
+        let sides = format!("{} -> {}", text(channel.from.as_deref()), text(channel.to.as_deref()));
         let carrier = channel.id.as_ref().map_or("-", LegId::as_str);
         let legs: Vec<&str> = member.leg_ids.iter().map(LegId::as_str).collect();
         lines.push(format!(
@@ -738,19 +586,10 @@ fn story_of_member(member: &Member) -> Vec<String> {
 fn story_of_leg(leg: &Leg) -> Vec<String> {
     let sides = format!("{} -> {}", text(leg.from.as_deref()), text(leg.to.as_deref()));
     let mut lines = vec![
-        format!(
-            "{} {} {sides}, {}",
-            leg.id,
-            text(leg.direction.as_deref()),
-            text(leg.status.as_deref())
-        ),
+        format!("{} {} {sides}, {}", leg.id, text(leg.direction.as_deref()), text(leg.status.as_deref())),
         format!("  {:?} s, {} EUR", leg.duration, text(leg.price.as_deref())),
     ];
-    lines.extend(
-        leg.statuses
-            .iter()
-            .map(|status| format!("  {} {}", time(Some(status.at)), status.status)),
-    );
+    lines.extend(leg.statuses.iter().map(|status| format!("  {} {}", time(Some(status.at)), status.status)));
     lines
 }
 
@@ -777,11 +616,7 @@ fn tutorial() -> Vec<Arrival> {
         Action::Change(_) => None,
     });
     let arrival = |(number, (at, webhook)): (i64, (Timestamp, &simulator::Webhook))| {
-        let endpoint = if webhook.target == Target::Answer {
-            Endpoint::Answer
-        } else {
-            Endpoint::Event
-        };
+        let endpoint = if webhook.target == Target::Answer { Endpoint::Answer } else { Endpoint::Event };
         arrival(number, endpoint, &webhook.body, at)
     };
     (1..).zip(webhooks).map(arrival).collect()
@@ -792,11 +627,7 @@ fn arrivals(files: &[&str]) -> Vec<Arrival> {
     let mut previous = instant("2026-03-09T10:15:30Z");
     let arrival = |(number, file): (i64, &&str)| {
         let body = data::bytes(&format!("events/{file}.json"));
-        let endpoint = if file.starts_with("answer_") {
-            Endpoint::Answer
-        } else {
-            Endpoint::Event
-        };
+        let endpoint = if file.starts_with("answer_") { Endpoint::Answer } else { Endpoint::Event };
         let fields: Value = serde_json::from_slice(&body).expect("a body is JSON");
         let at = fields["timestamp"].as_str().map_or(previous, instant) + SignedDuration::from_millis(50);
         previous = at;
@@ -807,22 +638,12 @@ fn arrivals(files: &[&str]) -> Vec<Arrival> {
 
 /// An event with these fields.
 fn event(number: i64, received_at: &str, fields: &Value) -> Arrival {
-    arrival(
-        number,
-        Endpoint::Event,
-        fields.to_string().as_bytes(),
-        instant(received_at),
-    )
+    arrival(number, Endpoint::Event, fields.to_string().as_bytes(), instant(received_at))
 }
 
 fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timestamp) -> Arrival {
-    let delivery = Delivery {
-        endpoint,
-        method: Method::Post,
-        query: None,
-        content_type: None,
-        body: body.to_vec(),
-    };
+    let delivery =
+        Delivery { endpoint, method: Method::Post, query: None, content_type: None, body: body.to_vec() };
     let webhook = Webhook::read(&delivery).expect("a body is an object");
     let event = NewArrival {
         application_id: None,
@@ -830,15 +651,11 @@ fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timestamp)
         kind: webhook.kind(endpoint),
         conversation_id: webhook.conversation_id(),
         transferred_to: webhook.transferred_to(),
+        occurred_at: webhook.timestamp(),
         received_at,
         delivery,
     };
-    Arrival {
-        number,
-        event,
-        deliveries: 1,
-        last_received_at: received_at,
-    }
+    Arrival { number, event, deliveries: 1, last_received_at: received_at }
 }
 
 /// Some of the versions, each taken ten seconds after the one before it.
@@ -846,12 +663,7 @@ fn versions(range: Range<usize>) -> Vec<Snapshot> {
     let taken_at = |number: u32| format!("2026-03-09T10:16:{:02}Z", number * 10);
     let version =
         |(number, file): (u32, &&str)| snapshot(CONVERSATION, number, &taken_at(number), &[whole(file)]);
-    (1..)
-        .zip(&VERSIONS)
-        .skip(range.start)
-        .take(range.len())
-        .map(version)
-        .collect()
+    (1..).zip(&VERSIONS).skip(range.start).take(range.len()).map(version).collect()
 }
 
 fn whole(file: &str) -> (DocumentName, String) {
@@ -887,13 +699,7 @@ fn history(conversation: &str, arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>)
         gone_at: None,
         gave_up_at: None,
     };
-    History {
-        conversation_id: id(conversation),
-        arrivals,
-        snapshots,
-        fetch,
-        revision: 1,
-    }
+    History { conversation_id: id(conversation), arrivals, snapshots, fetch, revision: 1 }
 }
 
 fn id(text: &str) -> ConversationId {

@@ -20,36 +20,16 @@ const MODULES: [Module; 12] = [
         unknown: &["axum", "StatusCode", "reqwest", "tokio", "async", "await"],
     },
     // It asks over HTTP and so reads status codes, but it gives none.
-    Module {
-        name: "vonage",
-        imports: &["domain"],
-        unknown: &["axum"],
-    },
-    Module {
-        name: "store",
-        imports: &["domain"],
-        unknown: &["axum", "StatusCode", "reqwest"],
-    },
-    Module {
-        name: "simulator",
-        imports: &["domain"],
-        unknown: &[],
-    },
-    Module {
-        name: "lifecycle",
-        imports: &["domain"],
-        unknown: &["axum", "StatusCode", "reqwest"],
-    },
+    Module { name: "vonage", imports: &["domain"], unknown: &["axum"] },
+    Module { name: "store", imports: &["domain"], unknown: &["axum", "StatusCode", "reqwest"] },
+    Module { name: "simulator", imports: &["domain"], unknown: &[] },
+    Module { name: "lifecycle", imports: &["domain"], unknown: &["axum", "StatusCode", "reqwest"] },
     Module {
         name: "flow",
         imports: &["domain", "vonage", "store", "lifecycle"],
         unknown: &["axum", "StatusCode", "reqwest"],
     },
-    Module {
-        name: "http",
-        imports: &["domain", "store", "flow", "lifecycle"],
-        unknown: &["reqwest"],
-    },
+    Module { name: "http", imports: &["domain", "store", "flow", "lifecycle"], unknown: &["reqwest"] },
     Module {
         name: "config",
         imports: &["domain", "vonage", "store", "lifecycle", "flow", "http"],
@@ -62,43 +42,17 @@ const MODULES: [Module; 12] = [
     },
     Module {
         name: "daemon",
-        imports: &[
-            "domain",
-            "vonage",
-            "store",
-            "lifecycle",
-            "flow",
-            "http",
-            "config",
-            "telemetry",
-        ],
+        imports: &["domain", "vonage", "store", "lifecycle", "flow", "http", "config", "telemetry"],
         unknown: &[],
     },
     Module {
         name: "cli",
-        imports: &[
-            "domain",
-            "store",
-            "simulator",
-            "lifecycle",
-            "config",
-            "telemetry",
-            "daemon",
-        ],
+        imports: &["domain", "store", "simulator", "lifecycle", "config", "telemetry", "daemon"],
         unknown: &[],
     },
     Module {
         name: "main",
-        imports: &[
-            "domain",
-            "store",
-            "simulator",
-            "lifecycle",
-            "config",
-            "telemetry",
-            "daemon",
-            "cli",
-        ],
+        imports: &["domain", "store", "simulator", "lifecycle", "config", "telemetry", "daemon", "cli"],
         unknown: &[],
     },
 ];
@@ -109,20 +63,15 @@ fn modules_import_from_the_layers_below_only() {
     let mut files = Vec::new();
     sources(&root, &mut files);
     assert!(files.len() > 40, "only {} files were found", files.len());
-    let faults: Vec<String> = files
-        .iter()
-        .flat_map(|file| faults_of_file(&root, file))
-        .collect();
+    let faults: Vec<String> = files.iter().flat_map(|file| faults_of_file(&root, file)).collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
 #[test]
 fn every_module_of_the_map_has_a_layer() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
-    let mut declared: Vec<&str> = map
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
-        .collect();
+    let mut declared: Vec<&str> =
+        map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     declared.push("main");
     declared.sort_unstable();
     let mut known: Vec<&str> = MODULES.iter().map(|module| module.name).collect();
@@ -135,29 +84,17 @@ fn every_module_of_the_map_has_a_layer() {
 #[test]
 fn an_import_from_below_is_taken() {
     for (file, source) in [
-        (
-            "flow/fetch.rs",
-            "use crate::vonage::client::{Client, Look};\nuse crate::flow::Wake;",
-        ),
+        ("flow/fetch.rs", "use crate::vonage::client::{Client, Look};\nuse crate::flow::Wake;"),
         ("http/query/mod.rs", "fn f(id: &crate::domain::ids::LegId) {}"),
-        (
-            "http/query/one.rs",
-            "use super::super::problem::Problem;\nuse super::{Query, super::cursor};",
-        ),
+        ("http/query/one.rs", "use super::super::problem::Problem;\nuse super::{Query, super::cursor};"),
         ("daemon.rs", "pub(crate) fn f() { crate::telemetry::start(); }"),
         ("main.rs", "use conversationd::cli::Arguments;"),
-        (
-            "domain/a.rs",
-            "//! Like [`crate::http`], over axum.\n/* crate::store, /* sqlx */ async */",
-        ),
+        ("domain/a.rs", "//! Like [`crate::http`], over axum.\n/* crate::store, /* sqlx */ async */"),
         (
             "domain/b.rs",
             "const A: (&str, &str, char) = (\"crate::http\\\" async\", r#\"axum \"sqlx\" \"#, '\"');",
         ),
-        (
-            "domain/c.rs",
-            "fn f<'a>(a: &'a str) -> Result<&'a str, super::ids::IdError> { a.parse() }",
-        ),
+        ("domain/c.rs", "fn f<'a>(a: &'a str) -> Result<&'a str, super::ids::IdError> { a.parse() }"),
         ("store/mod.rs", "use sqlx::query;"),
     ] {
         assert_eq!(faults(file, source), Vec::<String>::new(), "{file}");
@@ -167,59 +104,19 @@ fn an_import_from_below_is_taken() {
 #[test]
 fn an_upward_or_sideways_import_is_a_fault() {
     for (file, source, fault) in [
-        (
-            "domain/a.rs",
-            "use crate::store::Store;",
-            "domain/a.rs:1: domain -> store",
-        ),
-        (
-            "vonage/a.rs",
-            "\n\nuse crate::store::Store;",
-            "vonage/a.rs:3: vonage -> store",
-        ),
-        (
-            "store/a.rs",
-            "use crate::lifecycle::Lifecycle;",
-            "store/a.rs:1: store -> lifecycle",
-        ),
-        (
-            "simulator/a.rs",
-            "use crate::vonage::document;",
-            "simulator/a.rs:1: simulator -> vonage",
-        ),
+        ("domain/a.rs", "use crate::store::Store;", "domain/a.rs:1: domain -> store"),
+        ("vonage/a.rs", "\n\nuse crate::store::Store;", "vonage/a.rs:3: vonage -> store"),
+        ("store/a.rs", "use crate::lifecycle::Lifecycle;", "store/a.rs:1: store -> lifecycle"),
+        ("simulator/a.rs", "use crate::vonage::document;", "simulator/a.rs:1: simulator -> vonage"),
         ("flow/a.rs", "use crate::http::Ncco;", "flow/a.rs:1: flow -> http"),
-        (
-            "http/a.rs",
-            "fn f() {\n    crate::vonage::pace::Pace::new();\n}",
-            "http/a.rs:2: http -> vonage",
-        ),
-        (
-            "http/a.rs",
-            "pub(in crate::config) fn f() {}",
-            "http/a.rs:1: http -> config",
-        ),
-        (
-            "config/a.rs",
-            "use crate::daemon;",
-            "config/a.rs:1: config -> daemon",
-        ),
+        ("http/a.rs", "fn f() {\n    crate::vonage::pace::Pace::new();\n}", "http/a.rs:2: http -> vonage"),
+        ("http/a.rs", "pub(in crate::config) fn f() {}", "http/a.rs:1: http -> config"),
+        ("config/a.rs", "use crate::daemon;", "config/a.rs:1: config -> daemon"),
         ("cli/a.rs", "use crate::flow::Wake;", "cli/a.rs:1: cli -> flow"),
-        (
-            "main.rs",
-            "use conversationd::vonage::token;",
-            "main.rs:1: main -> vonage",
-        ),
-        (
-            "flow/a.rs",
-            "type A<'a> = &'a crate::nowhere::B;",
-            "flow/a.rs:1: flow -> nowhere",
-        ),
+        ("main.rs", "use conversationd::vonage::token;", "main.rs:1: main -> vonage"),
+        ("flow/a.rs", "type A<'a> = &'a crate::nowhere::B;", "flow/a.rs:1: flow -> nowhere"),
         ("flow/a.rs", "use crate::*;", "flow/a.rs:1: flow -> *"),
-        (
-            "flow/a.rs",
-            "use crate as whole;",
-            "flow/a.rs:1: flow -> everything",
-        ),
+        ("flow/a.rs", "use crate as whole;", "flow/a.rs:1: flow -> everything"),
     ] {
         assert_eq!(faults(file, source), [fault], "{source}");
     }
@@ -229,10 +126,7 @@ fn an_upward_or_sideways_import_is_a_fault() {
 fn a_group_of_modules_and_a_re_export_at_the_root_are_faults() {
     assert_eq!(
         faults("flow/a.rs", "use crate::{domain::ids::LegId,\n    http::Ncco};"),
-        [
-            "flow/a.rs:1: flow -> a group of modules",
-            "flow/a.rs:2: flow -> http"
-        ]
+        ["flow/a.rs:1: flow -> a group of modules", "flow/a.rs:2: flow -> http"]
     );
     assert_eq!(
         faults("lib.rs", "pub mod domain;\npub use domain::ids::LegId;"),
@@ -259,36 +153,17 @@ fn a_chain_of_supers_stays_in_its_top_level_module() {
         assert_eq!(faults.len(), 1, "{source}");
         assert!(faults[0].ends_with("-> out of the module"), "{faults:?}");
     }
-    assert_eq!(
-        faults("daemon.rs", "mod tests { use super::*; }"),
-        Vec::<String>::new()
-    );
+    assert_eq!(faults("daemon.rs", "mod tests { use super::*; }"), Vec::<String>::new());
 }
 
 #[test]
 fn a_name_that_a_layer_must_not_know_is_a_fault() {
     for (file, source, fault) in [
-        (
-            "domain/a.rs",
-            "async fn f() {}",
-            "domain/a.rs:1: domain knows async",
-        ),
+        ("domain/a.rs", "async fn f() {}", "domain/a.rs:1: domain knows async"),
         ("flow/a.rs", "use axum::Router;", "flow/a.rs:1: flow knows axum"),
-        (
-            "store/a.rs",
-            "fn f(_: http::StatusCode) {}",
-            "store/a.rs:1: store knows StatusCode",
-        ),
-        (
-            "http/a.rs",
-            "fn f() { sqlx::query(\"\"); }",
-            "http/a.rs:1: http knows sqlx",
-        ),
-        (
-            "telemetry.rs",
-            "\nuse sqlx::Row;",
-            "telemetry.rs:2: telemetry knows sqlx",
-        ),
+        ("store/a.rs", "fn f(_: http::StatusCode) {}", "store/a.rs:1: store knows StatusCode"),
+        ("http/a.rs", "fn f() { sqlx::query(\"\"); }", "http/a.rs:1: http knows sqlx"),
+        ("telemetry.rs", "\nuse sqlx::Row;", "telemetry.rs:2: telemetry knows sqlx"),
     ] {
         assert_eq!(faults(file, source), [fault], "{source}");
     }
@@ -309,27 +184,17 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 
 fn faults_of_file(root: &Path, file: &Path) -> Vec<String> {
     let source = fs::read_to_string(file).expect("a source is a text");
-    let name = file
-        .strip_prefix(root)
-        .expect("it was found there")
-        .to_str()
-        .expect("its name is a text");
+    let name = file.strip_prefix(root).expect("it was found there").to_str().expect("its name is a text");
     faults(name, &source)
 }
 
 /// What is wrong in the source of `file`, which is named from `src` on.
 fn faults(file: &str, source: &str) -> Vec<String> {
     let tokens = tokens(source);
-    let module_path: Vec<&str> = file
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod")
-        .split('/')
-        .collect();
+    let module_path: Vec<&str> = file.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
     if module_path == ["lib"] {
-        let root = tokens
-            .iter()
-            .enumerate()
-            .filter(|(at, token)| token.text == "use" && is_public(&tokens[..*at]));
+        let root =
+            tokens.iter().enumerate().filter(|(at, token)| token.text == "use" && is_public(&tokens[..*at]));
         return root
             .map(|(_, token)| format!("{file}:{}: a type has one path: no `pub use` here", token.line))
             .collect();
@@ -346,10 +211,7 @@ fn faults(file: &str, source: &str) -> Vec<String> {
     for token in &tokens {
         let sql = token.text == "sqlx" && module.name != "store";
         if sql || module.unknown.contains(&token.text.as_str()) {
-            faults.push(format!(
-                "{file}:{}: {} knows {}",
-                token.line, module.name, token.text
-            ));
+            faults.push(format!("{file}:{}: {} knows {}", token.line, module.name, token.text));
         }
     }
     faults
@@ -357,19 +219,13 @@ fn faults(file: &str, source: &str) -> Vec<String> {
 
 /// Whether a statement that begins after these tokens is public, be it within limits.
 fn is_public(before: &[Token]) -> bool {
-    let statement = before
-        .rsplit(|token| matches!(token.text.as_str(), ";" | "}" | "{" | "]"))
-        .next();
+    let statement = before.rsplit(|token| matches!(token.text.as_str(), ";" | "}" | "{" | "]")).next();
     statement.is_some_and(|statement| statement.iter().any(|token| token.text == "pub"))
 }
 
 /// Where the path leads that the module must not go.
 fn forbidden(module: &Module, depth: usize, path: &NamePath) -> Option<String> {
-    let root = if module.name == "main" {
-        "conversationd"
-    } else {
-        "crate"
-    };
+    let root = if module.name == "main" { "conversationd" } else { "crate" };
     let first = path.names.first()?;
     if first == "super" {
         let supers = path.names.iter().take_while(|name| *name == "super").count();
@@ -413,12 +269,7 @@ fn paths(tokens: &[Token]) -> Vec<NamePath> {
             }
             text if is_name(text) => {
                 let (names, next) = chain(tokens, at);
-                paths.push(NamePath {
-                    names,
-                    line: token.line,
-                    is_use: false,
-                    inline_depth,
-                });
+                paths.push(NamePath { names, line: token.line, is_use: false, inline_depth });
                 at = next;
                 continue;
             }
@@ -444,12 +295,7 @@ fn use_tree(
     if text(next) == "{" {
         if names.len() == 1 && prefix.is_empty() {
             let names = names.iter().cloned().chain(["{".to_owned()]).collect();
-            paths.push(NamePath {
-                names,
-                line,
-                is_use: true,
-                inline_depth,
-            });
+            paths.push(NamePath { names, line, is_use: true, inline_depth });
         }
         while !matches!(text(next), "}" | ";") {
             next = use_tree(tokens, next + 1, &names, inline_depth, paths);
@@ -459,19 +305,9 @@ fn use_tree(
     if text(next) == "*" {
         next += 1;
         let names = names.iter().cloned().chain(["*".to_owned()]).collect();
-        paths.push(NamePath {
-            names,
-            line,
-            is_use: true,
-            inline_depth,
-        });
+        paths.push(NamePath { names, line, is_use: true, inline_depth });
     } else if names.len() > prefix.len() {
-        paths.push(NamePath {
-            names,
-            line,
-            is_use: true,
-            inline_depth,
-        });
+        paths.push(NamePath { names, line, is_use: true, inline_depth });
     }
     while !matches!(text(next), "," | "}" | ";") {
         next += 1;
@@ -510,20 +346,12 @@ fn tokens(source: &str) -> Vec<Token> {
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
         let line = source[..source.len() - rest.len()].matches('\n').count() + 1;
-        let name_end = rest
-            .find(|next: char| !next.is_alphanumeric() && next != '_')
-            .unwrap_or(rest.len());
+        let name_end = rest.find(|next: char| !next.is_alphanumeric() && next != '_').unwrap_or(rest.len());
         let skipped = not_code(rest).or_else(|| first.is_whitespace().then(|| first.len_utf8()));
-        let length = skipped.unwrap_or(if rest.starts_with("::") {
-            2
-        } else {
-            name_end.max(first.len_utf8())
-        });
+        let length =
+            skipped.unwrap_or(if rest.starts_with("::") { 2 } else { name_end.max(first.len_utf8()) });
         if skipped.is_none() {
-            tokens.push(Token {
-                text: rest[..length].to_owned(),
-                line,
-            });
+            tokens.push(Token { text: rest[..length].to_owned(), line });
         }
         rest = &rest[length..];
     }
@@ -540,11 +368,7 @@ fn not_code(rest: &str) -> Option<usize> {
     }
     if let Some(text) = rest.strip_prefix('\'') {
         let escaped = text.starts_with('\\');
-        let end = text
-            .char_indices()
-            .skip(if escaped { 2 } else { 1 })
-            .find(|(_, next)| *next == '\'')?
-            .0;
+        let end = text.char_indices().skip(if escaped { 2 } else { 1 }).find(|(_, next)| *next == '\'')?.0;
         // Otherwise it is a lifetime, and the next quote is another's.
         let is_character = escaped || text[..end].chars().count() == 1;
         return Some(if is_character { end + 2 } else { 1 });

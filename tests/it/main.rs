@@ -3,9 +3,13 @@
 mod backoff;
 mod config;
 mod document;
+mod fetch;
 mod interpret;
 mod layers;
 mod migrations;
+mod process;
+mod query;
+mod receive;
 mod secrets;
 mod signature;
 mod store;

@@ -28,19 +28,15 @@ fn the_secrets_of_a_sip_and_a_websocket_member_are_gone_and_every_other_byte_is_
         }
         let clean = without(&original);
         assert_eq!(clean, by_hand, "{file}");
-        assert!(
-            !clean.contains("SECRET") && !clean.contains("not-a-real-password"),
-            "{file}"
-        );
+        assert!(!clean.contains("SECRET") && !clean.contains("not-a-real-password"), "{file}");
     }
 }
 
 #[test]
 fn a_document_without_secrets_comes_back_byte_for_byte() {
     let with_secrets = ["embedded_sip_member.json", "embedded_websocket_member.json"];
-    let files = data::names("conversations")
-        .into_iter()
-        .filter(|name| !with_secrets.contains(&name.as_str()));
+    let files =
+        data::names("conversations").into_iter().filter(|name| !with_secrets.contains(&name.as_str()));
     for file in files {
         let body = data::bytes(&format!("conversations/{file}"));
         assert_eq!(without_secrets(body.clone()), body, "{file}");
@@ -88,16 +84,7 @@ fn a_secret_is_known_by_its_key_in_any_spelling() {
             format!(r#"{{"{key}":"[redacted]","b":1}}"#)
         );
     }
-    for key in [
-        "author",
-        "authenticated",
-        "user",
-        "username",
-        "key",
-        "name",
-        "to",
-        "pass",
-    ] {
+    for key in ["author", "authenticated", "user", "username", "key", "name", "to", "pass"] {
         let body = format!(r#"{{"{key}":"shown","b":1}}"#);
         assert_eq!(without(&body), body);
     }
@@ -123,31 +110,19 @@ fn a_secret_may_be_any_value_but_null_true_and_false() {
         ("true", "true"),
         ("false", "false"),
     ] {
-        assert_eq!(
-            without(&format!("{{ \"token\" : {value} }}")),
-            format!("{{ \"token\" : {clean} }}")
-        );
+        assert_eq!(without(&format!("{{ \"token\" : {value} }}")), format!("{{ \"token\" : {clean} }}"));
     }
 }
 
 #[test]
 fn secrets_are_found_wherever_they_are() {
     for (body, clean) in [
-        (
-            r#"[[{"a":[{"token":"x"}]}],1]"#,
-            r#"[[{"a":[{"token":"[redacted]"}]}],1]"#,
-        ),
+        (r#"[[{"a":[{"token":"x"}]}],1]"#, r#"[[{"a":[{"token":"[redacted]"}]}],1]"#),
         // Twice the same key: a reader may take either.
-        (
-            r#"{"token":"x","a":1,"token":"y"}"#,
-            r#"{"token":"[redacted]","a":1,"token":"[redacted]"}"#,
-        ),
+        (r#"{"token":"x","a":1,"token":"y"}"#, r#"{"token":"[redacted]","a":1,"token":"[redacted]"}"#),
         (r#"{"\u0074oken":"x"}"#, r#"{"\u0074oken":"[redacted]"}"#),
         (r#"{"token":"a\"b\\"}"#, r#"{"token":"[redacted]"}"#),
-        (
-            r#"{"ä\"ö":"ü","token":"ß","n":"\u00e4"}"#,
-            r#"{"ä\"ö":"ü","token":"[redacted]","n":"\u00e4"}"#,
-        ),
+        (r#"{"ä\"ö":"ü","token":"ß","n":"\u00e4"}"#, r#"{"ä\"ö":"ü","token":"[redacted]","n":"\u00e4"}"#),
         (
             " {\n\t\"token\" :\r\n \"x\" , \"n\": 1.50 } ",
             " {\n\t\"token\" :\r\n \"[redacted]\" , \"n\": 1.50 } ",
@@ -160,60 +135,36 @@ fn secrets_are_found_wherever_they_are() {
 #[test]
 fn an_address_loses_its_password_and_its_tokens() {
     for (address, clean) in [
-        (
-            "sip:alice:hidden@sip.example.net",
-            "sip:alice:[redacted]@sip.example.net",
-        ),
+        ("sip:alice:hidden@sip.example.net", "sip:alice:[redacted]@sip.example.net"),
         (
             "sips:alice:hidden@sip.example.net;transport=tls",
             "sips:alice:[redacted]@sip.example.net;transport=tls",
         ),
         ("sip:alice@sip.example.net:5060", "sip:alice@sip.example.net:5060"),
-        (
-            "https://alice:hidden@example.net/a?b=c#d",
-            "https://alice:[redacted]@example.net/a?b=c#d",
-        ),
-        (
-            "https://alice:hid@den@example.net/",
-            "https://alice:[redacted]@example.net/",
-        ),
+        ("https://alice:hidden@example.net/a?b=c#d", "https://alice:[redacted]@example.net/a?b=c#d"),
+        ("https://alice:hid@den@example.net/", "https://alice:[redacted]@example.net/"),
         ("https://alice@example.net/", "https://alice@example.net/"),
         ("https://example.net/a:b@c", "https://example.net/a:b@c"),
         (
             "https://example.net/?page_size=10&access_token=hidden&b",
             "https://example.net/?page_size=10&access_token=[redacted]&b",
         ),
-        (
-            "wss://example.net/socket?id=hidden&x&=",
-            "wss://example.net/socket?id=[redacted]&[redacted]&=",
-        ),
-        (
-            "ws://u:hidden@example.net?a=hidden#f",
-            "ws://u:[redacted]@example.net?a=[redacted]#f",
-        ),
+        ("wss://example.net/socket?id=hidden&x&=", "wss://example.net/socket?id=[redacted]&[redacted]&="),
+        ("ws://u:hidden@example.net?a=hidden#f", "ws://u:[redacted]@example.net?a=[redacted]#f"),
         (
             "https://api.nexmo.com/v1/conversations?cursor=a%3D",
             "https://api.nexmo.com/v1/conversations?cursor=a%3D",
         ),
     ] {
-        assert_eq!(
-            without(&format!(r#"{{"uri":["{address}"]}}"#)),
-            format!(r#"{{"uri":["{clean}"]}}"#)
-        );
+        assert_eq!(without(&format!(r#"{{"uri":["{address}"]}}"#)), format!(r#"{{"uri":["{clean}"]}}"#));
     }
 }
 
 #[test]
 fn a_scheme_may_be_in_capitals() {
     for (address, clean) in [
-        (
-            "SIP:alice:hidden@sip.example.net",
-            "SIP:alice:[redacted]@sip.example.net",
-        ),
-        (
-            "WSS://example.net/socket?id=hidden",
-            "WSS://example.net/socket?id=[redacted]",
-        ),
+        ("SIP:alice:hidden@sip.example.net", "SIP:alice:[redacted]@sip.example.net"),
+        ("WSS://example.net/socket?id=hidden", "WSS://example.net/socket?id=[redacted]"),
     ] {
         assert_eq!(without(&format!(r#"["{address}"]"#)), format!(r#"["{clean}"]"#));
     }
@@ -230,11 +181,7 @@ fn a_password_with_an_at_sign_is_gone_whole() {
 #[test]
 fn a_document_of_any_depth_does_no_harm() {
     const DEPTH: usize = 200_000;
-    let deep = format!(
-        "{}{{\"token\":\"hidden\"}}{}",
-        "[".repeat(DEPTH),
-        "]".repeat(DEPTH)
-    );
+    let deep = format!("{}{{\"token\":\"hidden\"}}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
     let clean = without(&deep);
     assert!(!clean.contains("hidden"));
     let shallow = format!("{}{{\"token\":\"hidden\"}}{}", "[".repeat(100), "]".repeat(100));
@@ -289,11 +236,7 @@ fn document(keys: &'static str) -> impl Strategy<Value = Value> {
 }
 
 fn written(document: &Value, pretty: bool) -> String {
-    if pretty {
-        format!("{document:#}")
-    } else {
-        document.to_string()
-    }
+    if pretty { format!("{document:#}") } else { document.to_string() }
 }
 
 /// Puts a secret somewhere into the document: along the path, as far as it goes.
@@ -305,13 +248,7 @@ fn put(document: &mut Value, path: &[prop::sample::Index]) {
         }
         (Value::Object(entries), [first, rest @ ..]) if !entries.is_empty() => {
             let chosen = first.index(entries.len());
-            put(
-                entries
-                    .values_mut()
-                    .nth(chosen)
-                    .expect("the index is below the length"),
-                rest,
-            );
+            put(entries.values_mut().nth(chosen).expect("the index is below the length"), rest);
         }
         (here, _) => *here = serde_json::json!({"X-Api-Key": ["hidden-4711", {"a": "hidden-4711"}]}),
     }

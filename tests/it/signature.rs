@@ -37,11 +37,7 @@ fn every_recorded_vector_gets_its_verdict() {
     let file: Value = serde_json::from_slice(&data::bytes("signing/hs256_vectors.json")).unwrap();
     let text = |value: &Value, key: &str| value[key].as_str().map(str::to_owned);
     let (secret, api_key) = (text(&file, "secret").unwrap(), text(&file, "api_key"));
-    let signer = Signer::new(
-        application(&text(&file, "application_id").unwrap()),
-        api_key,
-        &secret.into(),
-    );
+    let signer = Signer::new(application(&text(&file, "application_id").unwrap()), api_key, &secret.into());
     let verifier = Verifier::new(vec![signer]);
     let now = Timestamp::from_second(file["reference_now"].as_i64().unwrap()).unwrap();
     let mut counts = BTreeMap::new();
@@ -55,17 +51,10 @@ fn every_recorded_vector_gets_its_verdict() {
         };
         let found = verifier.verify(vector["authorization"].as_str(), &delivery, now);
         assert_eq!(found, verdict(&name), "{name}");
-        assert_eq!(
-            if found.is_ok() { "accept" } else { "reject" },
-            expected,
-            "{name}"
-        );
+        assert_eq!(if found.is_ok() { "accept" } else { "reject" }, expected, "{name}");
         *counts.entry(expected).or_insert(0) += 1;
     }
-    assert_eq!(
-        counts,
-        BTreeMap::from([("accept".to_owned(), 4), ("reject".to_owned(), 7)])
-    );
+    assert_eq!(counts, BTreeMap::from([("accept".to_owned(), 4), ("reject".to_owned(), 7)]));
 }
 
 #[test]
@@ -97,11 +86,7 @@ fn a_token_with_another_algorithm_is_refused() {
         stronger(Algorithm::HS384),
         stronger(Algorithm::HS512),
     ] {
-        assert_eq!(
-            verify(&forged, &post(BODY)),
-            Err(Refusal::WrongSecret),
-            "{forged}"
-        );
+        assert_eq!(verify(&forged, &post(BODY)), Err(Refusal::WrongSecret), "{forged}");
     }
 }
 
@@ -110,25 +95,14 @@ fn the_header_must_be_a_bearer_token() {
     let good = token(&claims(), SECRET);
     let verify = |authorization: &str| verifier().verify(Some(authorization), &post(BODY), now());
     for authorization in [format!("bearer {good}"), format!("  BEARER   {good} ")] {
-        assert_eq!(
-            verify(&authorization),
-            Ok(Some(application(APPLICATION))),
-            "{authorization}"
-        );
+        assert_eq!(verify(&authorization), Ok(Some(application(APPLICATION))), "{authorization}");
     }
     for authorization in ["", "Bearer", "Bearer  ", good.as_str(), &format!("Basic {good}")] {
         assert_eq!(verify(authorization), Err(Refusal::Unsigned), "{authorization}");
     }
-    assert_eq!(
-        verifier().verify(None, &post(BODY), now()),
-        Err(Refusal::Unsigned)
-    );
+    assert_eq!(verifier().verify(None, &post(BODY), now()), Err(Refusal::Unsigned));
     for damaged in ["x", "a.b.c", &good[..good.len() - 2], &good.replace('.', "")] {
-        assert_eq!(
-            verify(&format!("Bearer {damaged}")),
-            Err(Refusal::WrongSecret),
-            "{damaged}"
-        );
+        assert_eq!(verify(&format!("Bearer {damaged}")), Err(Refusal::WrongSecret), "{damaged}");
     }
 }
 
@@ -146,11 +120,7 @@ fn a_token_holds_for_five_minutes_either_way() {
     ] {
         let claims = with(&[("iat", iat.clone())]);
         let found = verify(&token(&claims, SECRET), &post(BODY));
-        let expected = if verdict {
-            Ok(Some(application(APPLICATION)))
-        } else {
-            Err(Refusal::WrongTime)
-        };
+        let expected = if verdict { Ok(Some(application(APPLICATION))) } else { Err(Refusal::WrongTime) };
         assert_eq!(found, expected, "iat {iat}");
     }
     for (exp, verdict) in [(NOW - 300, true), (NOW - 301, false)] {
@@ -175,21 +145,9 @@ fn a_post_is_bound_to_the_bytes_of_its_body() {
         (Value::Null, b"", false),
         (json!(""), b"", false),
     ] {
-        let found = verify(
-            &token(&with(&[("payload_hash", payload_hash.clone())]), SECRET),
-            &post(body),
-        );
-        let expected = if accepted {
-            Ok(Some(application(APPLICATION)))
-        } else {
-            Err(Refusal::WrongBody)
-        };
-        assert_eq!(
-            found,
-            expected,
-            "{payload_hash} for {}",
-            String::from_utf8_lossy(body)
-        );
+        let found = verify(&token(&with(&[("payload_hash", payload_hash.clone())]), SECRET), &post(body));
+        let expected = if accepted { Ok(Some(application(APPLICATION))) } else { Err(Refusal::WrongBody) };
+        assert_eq!(found, expected, "{payload_hash} for {}", String::from_utf8_lossy(body));
     }
 }
 
@@ -205,15 +163,8 @@ fn a_get_may_be_bound_to_nothing_or_to_its_query_string() {
         (hash("?status=answered&uuid=abc"), false),
         (json!("0"), false),
     ] {
-        let found = verify(
-            &token(&with(&[("payload_hash", payload_hash.clone())]), SECRET),
-            &get(query),
-        );
-        let expected = if accepted {
-            Ok(Some(application(APPLICATION)))
-        } else {
-            Err(Refusal::WrongBody)
-        };
+        let found = verify(&token(&with(&[("payload_hash", payload_hash.clone())]), SECRET), &get(query));
+        let expected = if accepted { Ok(Some(application(APPLICATION))) } else { Err(Refusal::WrongBody) };
         assert_eq!(found, expected, "{payload_hash}");
     }
 }
@@ -225,11 +176,7 @@ fn without_a_configured_api_key_any_account_with_the_secret_is_believed() {
         let token = token(&with(&[("api_key", api_key.clone())]), SECRET);
         let found = open.verify(Some(&format!("Bearer {token}")), &post(BODY), now());
         assert_eq!(found, Ok(Some(application(APPLICATION))), "{api_key}");
-        let expected = if api_key == json!(API_KEY) {
-            found
-        } else {
-            Err(Refusal::WrongSubject)
-        };
+        let expected = if api_key == json!(API_KEY) { found } else { Err(Refusal::WrongSubject) };
         assert_eq!(verify(&token, &post(BODY)), expected, "{api_key}");
     }
 }
@@ -240,11 +187,7 @@ fn each_application_is_believed_with_its_own_secret() {
     let third = "22222222-2222-4333-8444-555555555555";
     let verifier = Verifier::new(vec![
         Signer::new(application(APPLICATION), Some(API_KEY.to_owned()), &SECRET.into()),
-        Signer::new(
-            application(other),
-            None,
-            &"another secret, of the second account".into(),
-        ),
+        Signer::new(application(other), None, &"another secret, of the second account".into()),
         // The first account has two applications, and so one secret for both.
         Signer::new(application(third), Some(API_KEY.to_owned()), &SECRET.into()),
     ]);
@@ -254,15 +197,9 @@ fn each_application_is_believed_with_its_own_secret() {
     };
     assert_eq!(verify(APPLICATION, SECRET), Ok(Some(application(APPLICATION))));
     assert_eq!(verify(third, SECRET), Ok(Some(application(third))));
-    assert_eq!(
-        verify(other, "another secret, of the second account"),
-        Ok(Some(application(other)))
-    );
+    assert_eq!(verify(other, "another secret, of the second account"), Ok(Some(application(other))));
     assert_eq!(verify(other, SECRET), Err(Refusal::WrongSubject));
-    assert_eq!(
-        verify(APPLICATION, "another secret, of the second account"),
-        Err(Refusal::WrongSubject)
-    );
+    assert_eq!(verify(APPLICATION, "another secret, of the second account"), Err(Refusal::WrongSubject));
     assert_eq!(verify(APPLICATION, "nobody's"), Err(Refusal::WrongSecret));
 }
 
@@ -285,10 +222,7 @@ fn with(changes: &[(&str, Value)]) -> Value {
     for (name, value) in changes {
         claims[*name] = value.clone();
         if value.is_null() {
-            claims
-                .as_object_mut()
-                .expect("claims are an object")
-                .remove(*name);
+            claims.as_object_mut().expect("claims are an object").remove(*name);
         }
     }
     claims
@@ -300,11 +234,7 @@ fn token(claims: &Value, secret: &str) -> String {
 }
 
 fn verifier() -> Verifier {
-    Verifier::new(vec![Signer::new(
-        application(APPLICATION),
-        Some(API_KEY.to_owned()),
-        &SECRET.into(),
-    )])
+    Verifier::new(vec![Signer::new(application(APPLICATION), Some(API_KEY.to_owned()), &SECRET.into())])
 }
 
 fn verify(token: &str, delivery: &Delivery) -> Result<Option<ApplicationId>, Refusal> {

@@ -12,9 +12,10 @@ use conversationd::domain::conversation::{
 };
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{FetchState, Finding, Known, Lease, Settlement, Trouble};
+use conversationd::domain::history::History;
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
 use conversationd::domain::snapshot::{Document, DocumentName, Sighting};
-use conversationd::store::{self, Position, Store, StoreError};
+use conversationd::store::{self, Position, Stale, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
@@ -42,41 +43,52 @@ async fn what_was_appended_is_read_back_whole() {
         kind: "answer".to_owned(),
         conversation_id: Some(conversation("CON-1")),
         transferred_to: Some(conversation("CON-2")),
+        occurred_at: None,
         received_at: at(2),
     };
     place.store.append(by_post.clone()).await.unwrap();
     place.store.append(by_get.clone()).await.unwrap();
     let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
     let told = |event: &NewArrival| (event.clone(), 1, event.received_at);
-    let found: Vec<_> = read
-        .iter()
-        .map(|one| (one.event.clone(), one.deliveries, one.last_received_at))
-        .collect();
+    let found: Vec<_> =
+        read.iter().map(|one| (one.event.clone(), one.deliveries, one.last_received_at)).collect();
     assert_eq!(found, [told(&by_post), told(&by_get)]);
     assert!(read[0].number < read[1].number);
     // A transfer is told of in both conversations.
-    assert_eq!(
-        place.store.arrivals(&conversation("CON-2")).await.unwrap(),
-        read[1..]
-    );
+    assert_eq!(place.store.arrivals(&conversation("CON-2")).await.unwrap(), read[1..]);
     assert_eq!(place.store.arrivals(&conversation("CON-3")).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn a_redelivered_webhook_is_kept_once() {
     let place = Place::open().await;
-    let first = arrival("CON-1", "a", 5);
-    for second in [5, 9, 7] {
-        let again = NewArrival {
-            received_at: at(second),
-            ..first.clone()
-        };
-        place.store.append(again).await.unwrap();
+    // Vonage's own time is in the body, where it is at all, and so a redelivery has the same one.
+    for (id, occurred_at) in [("CON-1", Some(at(4))), ("CON-2", None), ("CON-3", long_ago())] {
+        let first = NewArrival { occurred_at, ..arrival(id, "a", 5) };
+        for second in [5, 9, 7] {
+            let again = NewArrival { received_at: at(second), ..first.clone() };
+            place.store.append(again).await.unwrap();
+        }
+        let read = place.store.arrivals(&conversation(id)).await.unwrap();
+        assert_eq!(read.len(), 1, "{id}");
+        assert_eq!((read[0].deliveries, read[0].last_received_at), (3, at(9)), "{id}");
+        assert_eq!(read[0].event, first);
+    }
+}
+
+#[tokio::test]
+async fn events_of_one_moment_or_without_any_stay_apart() {
+    let place = Place::open().await;
+    for occurred_at in [Some(at(4)), None] {
+        for event in ["a", "b", "c"] {
+            let event = format!("{event} {occurred_at:?}");
+            let arrival = NewArrival { occurred_at, ..arrival("CON-1", &event, 5) };
+            place.store.append(arrival).await.unwrap();
+        }
     }
     let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
-    assert_eq!(read.len(), 1);
-    assert_eq!((read[0].deliveries, read[0].last_received_at), (3, at(9)));
-    assert_eq!(read[0].event, first);
+    let told: Vec<_> = read.iter().map(|one| (one.event.occurred_at, one.deliveries)).collect();
+    assert_eq!(told, [[(Some(at(4)), 1); 3], [(None, 1); 3]].concat());
 }
 
 #[tokio::test]
@@ -101,8 +113,11 @@ async fn of_many_at_once_each_is_counted() {
     let place = Place::open().await;
     let mut appends = JoinSet::new();
     for number in 0..EACH {
-        for event in ["a", "b", "c", &format!("own {number}")] {
-            let (store, arrival) = (Arc::clone(&place.store), arrival("CON-1", event, 1));
+        for (event, occurred_at) in
+            [("a", Some(at(0))), ("b", Some(at(0))), ("c", None), (&format!("own {number}"), None)]
+        {
+            let arrival = NewArrival { occurred_at, ..arrival("CON-1", event, 1) };
+            let store = Arc::clone(&place.store);
             appends.spawn(async move { store.append(arrival).await });
         }
     }
@@ -122,39 +137,21 @@ async fn of_many_at_once_each_is_counted() {
 #[tokio::test]
 async fn the_look_is_owed_as_soon_as_append_returns() {
     let place = Place::open().await;
-    let transfer = NewArrival {
-        transferred_to: Some(conversation("CON-2")),
-        ..arrival("CON-1", "a", 10)
-    };
+    let transfer = NewArrival { transferred_to: Some(conversation("CON-2")), ..arrival("CON-1", "a", 10) };
     place.store.append(transfer).await.unwrap();
     assert_eq!(place.store.next_due().await.unwrap(), Some(at(10)));
     let leases = place.lease(10).await;
-    let owed: Vec<(&str, i64)> = leases
-        .iter()
-        .map(|lease| (lease.conversation_id.as_str(), lease.asked))
-        .collect();
+    let owed: Vec<(&str, i64)> =
+        leases.iter().map(|lease| (lease.conversation_id.as_str(), lease.asked)).collect();
     assert_eq!(owed, [("CON-1", 1), ("CON-2", 1)]);
-    assert_eq!(
-        leases[0].state,
-        FetchState {
-            due_at: Some(at(10)),
-            ..nothing_owed()
-        }
-    );
+    assert_eq!(leases[0].state, FetchState { due_at: Some(at(10)), ..nothing_owed() });
     assert_eq!(leases[0].known, None);
 }
 
 #[tokio::test]
 async fn a_webhook_that_names_no_conversation_owes_nothing() {
     let place = Place::open().await;
-    place
-        .store
-        .append(NewArrival {
-            conversation_id: None,
-            ..arrival("CON-1", "a", 1)
-        })
-        .await
-        .unwrap();
+    place.store.append(NewArrival { conversation_id: None, ..arrival("CON-1", "a", 1) }).await.unwrap();
     assert_eq!(place.store.next_due().await.unwrap(), None);
     assert_eq!(place.lease(100).await, []);
 }
@@ -167,36 +164,18 @@ async fn arrivals_collapse_onto_one_look_and_bring_it_nearer() {
     }
     assert_eq!(place.store.next_due().await.unwrap(), Some(at(15)));
     let leases = place.lease(15).await;
-    assert_eq!(
-        (leases.len(), leases[0].asked, leases[0].state.due_at),
-        (1, 3, Some(at(15)))
-    );
+    assert_eq!((leases.len(), leases[0].asked, leases[0].state.due_at), (1, 3, Some(at(15))));
 }
 
 #[tokio::test]
 async fn an_application_is_kept_once_it_is_known() {
     let place = Place::open().await;
-    let unknown = NewArrival {
-        application_id: None,
-        ..arrival("CON-1", "a", 1)
-    };
+    let unknown = NewArrival { application_id: None, ..arrival("CON-1", "a", 1) };
     place.store.append(unknown.clone()).await.unwrap();
     assert_eq!(place.lease(1).await[0].state.application_id, None);
     place.store.append(arrival("CON-1", "b", 2)).await.unwrap();
-    place
-        .store
-        .append(NewArrival {
-            application_id: Some(application("other")),
-            ..unknown
-        })
-        .await
-        .unwrap();
-    let history = place
-        .store
-        .history(&conversation("CON-1"))
-        .await
-        .unwrap()
-        .unwrap();
+    place.store.append(NewArrival { application_id: Some(application("other")), ..unknown }).await.unwrap();
+    let history = place.history("CON-1").await.unwrap();
     assert_eq!(history.fetch.application_id, Some(application(APPLICATION)));
 }
 
@@ -204,11 +183,7 @@ async fn an_application_is_kept_once_it_is_known() {
 async fn a_look_that_is_taken_out_is_nobody_elses_until_the_lease_runs_out() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 10)).await.unwrap();
-    assert_eq!(
-        place.store.lease(at(9), at(60), 10).await.unwrap(),
-        [],
-        "it is not due yet"
-    );
+    assert_eq!(place.store.lease(at(9), at(60), 10).await.unwrap(), [], "it is not due yet");
     assert_eq!(place.store.lease(at(10), at(60), 10).await.unwrap().len(), 1);
     assert_eq!(place.store.lease(at(59), at(90), 10).await.unwrap(), []);
     assert_eq!(place.store.next_due().await.unwrap(), Some(at(60)));
@@ -220,11 +195,7 @@ async fn a_look_that_is_taken_out_is_nobody_elses_until_the_lease_runs_out() {
 async fn of_many_who_take_out_looks_no_two_get_the_same() {
     let place = Place::open().await;
     for number in 0..30 {
-        place
-            .store
-            .append(arrival(&format!("CON-{number}"), "a", 1))
-            .await
-            .unwrap();
+        place.store.append(arrival(&format!("CON-{number}"), "a", 1)).await.unwrap();
     }
     let mut takers = JoinSet::new();
     for _ in 0..12 {
@@ -246,9 +217,7 @@ async fn what_was_never_seen_is_looked_at_first_and_then_what_waits_longest() {
     let place = Place::open().await;
     place.store.append(arrival("CON-seen", "a", 1)).await.unwrap();
     let lease = place.lease(1).await.remove(0);
-    place
-        .settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(2)), 1)
-        .await;
+    place.settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(2)), 1).await;
     for (id, second) in [("CON-late", 5), ("CON-early", 4)] {
         place.store.append(arrival(id, "a", second)).await.unwrap();
     }
@@ -291,11 +260,7 @@ async fn what_was_found_becomes_a_version_or_confirms_one() {
         ((Finding::Unchanged(at(6)), 8), Some(4)),
     ] {
         let shown = format!("{finding:?} at {second}");
-        assert_eq!(
-            place.settle(&lease, finding, None, second).await,
-            number,
-            "{shown}"
-        );
+        assert_eq!(place.settle(&lease, finding, None, second).await, number, "{shown}");
     }
     let versions = place.store.snapshots(&conversation("CON-1")).await.unwrap();
     let told: Vec<(u32, Timestamp, Timestamp, usize)> = versions
@@ -304,12 +269,7 @@ async fn what_was_found_becomes_a_version_or_confirms_one() {
         .collect();
     assert_eq!(
         told,
-        [
-            (1, at(2), at(4), 2),
-            (2, at(5), at(5), 2),
-            (3, at(6), at(6), 1),
-            (4, at(7), at(7), 2)
-        ]
+        [(1, at(2), at(4), 2), (2, at(5), at(5), 2), (3, at(6), at(6), 1), (4, at(7), at(7), 2)]
     );
 }
 
@@ -318,10 +278,7 @@ async fn a_version_is_read_back_whole() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let lease = place.lease(1).await.remove(0);
-    let taken = Sighting {
-        sequence_number: None,
-        ..sighting(2, &["x", "y \u{e4}", ""])
-    };
+    let taken = Sighting { sequence_number: None, ..sighting(2, &["x", "y \u{e4}", ""]) };
     place.settle(&lease, Finding::Seen(taken.clone()), None, 2).await;
     let id = conversation("CON-1");
     let version = place.store.snapshots(&id).await.unwrap().remove(0);
@@ -333,10 +290,7 @@ async fn a_version_is_read_back_whole() {
     assert_eq!((snapshot.conversation_id, snapshot.number), (id.clone(), 1));
     assert_eq!((snapshot.confirmed_at, snapshot.sighting), (at(2), taken));
     assert_eq!(place.store.snapshot(&id, 2).await.unwrap(), None);
-    assert_eq!(
-        place.store.snapshot(&conversation("CON-2"), 1).await.unwrap(),
-        None
-    );
+    assert_eq!(place.store.snapshot(&conversation("CON-2"), 1).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -344,18 +298,10 @@ async fn a_lease_knows_the_newest_version() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let lease = place.lease(1).await.remove(0);
-    place
-        .settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1)
-        .await;
-    place
-        .settle(&lease, Finding::Seen(sighting(2, &["y", "z"])), Some(at(3)), 2)
-        .await;
+    place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await;
+    place.settle(&lease, Finding::Seen(sighting(2, &["y", "z"])), Some(at(3)), 2).await;
     let known = place.lease(3).await.remove(0).known;
-    let expected = Known {
-        snapshot: 2,
-        sequence_number: Some(8),
-        conversation: Digest::of(b"y"),
-    };
+    let expected = Known { snapshot: 2, sequence_number: Some(8), conversation: Digest::of(b"y") };
     assert_eq!(known, Some(expected));
 }
 
@@ -382,16 +328,7 @@ async fn what_is_owed_next_is_what_the_settlement_says() {
     };
     place.store.settle(settlement).await.unwrap();
     assert_eq!(place.store.next_due().await.unwrap(), Some(at(7)));
-    assert_eq!(
-        place
-            .store
-            .history(&conversation("CON-1"))
-            .await
-            .unwrap()
-            .unwrap()
-            .fetch,
-        state
-    );
+    assert_eq!(place.history("CON-1").await.unwrap().fetch, state);
     assert_eq!(place.lease(7).await[0].state, state);
     place.settle(&lease, Finding::Nothing, None, 8).await;
     assert_eq!(place.store.next_due().await.unwrap(), None);
@@ -404,28 +341,16 @@ async fn an_arrival_during_a_look_owes_another_at_once() {
     for (settled_due, expected) in [(None, 20), (Some(at(30)), 20), (Some(at(15)), 15)] {
         place
             .store
-            .append(arrival(
-                "CON-1",
-                &format!("before {expected} {settled_due:?}"),
-                10,
-            ))
+            .append(arrival("CON-1", &format!("before {expected} {settled_due:?}"), 10))
             .await
             .unwrap();
         let lease = place.store.lease(at(20), at(60), 1).await.unwrap().remove(0);
         place
             .store
-            .append(arrival(
-                "CON-1",
-                &format!("during {expected} {settled_due:?}"),
-                12,
-            ))
+            .append(arrival("CON-1", &format!("during {expected} {settled_due:?}"), 12))
             .await
             .unwrap();
-        assert_eq!(
-            place.store.lease(at(20), at(60), 1).await.unwrap(),
-            [],
-            "it is still taken out"
-        );
+        assert_eq!(place.store.lease(at(20), at(60), 1).await.unwrap(), [], "it is still taken out");
         place.settle(&lease, Finding::Nothing, settled_due, 20).await;
         assert_eq!(place.store.next_due().await.unwrap(), Some(at(expected)));
         // The next look ends without news, and then nothing more is owed.
@@ -438,25 +363,11 @@ async fn an_arrival_during_a_look_owes_another_at_once() {
 #[tokio::test]
 async fn a_look_that_nobody_asked_for_is_kept_too() {
     let place = Place::open().await;
-    let lease = Lease {
-        conversation_id: conversation("CON-1"),
-        state: nothing_owed(),
-        asked: 0,
-        known: None,
-    };
-    assert_eq!(
-        place
-            .settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1)
-            .await,
-        Some(1)
-    );
-    assert_eq!(place.store.stale(10).await.unwrap(), [conversation("CON-1")]);
-    let history = place
-        .store
-        .history(&conversation("CON-1"))
-        .await
-        .unwrap()
-        .unwrap();
+    let lease =
+        Lease { conversation_id: conversation("CON-1"), state: nothing_owed(), asked: 0, known: None };
+    assert_eq!(place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await, Some(1));
+    assert_eq!(place.stale(10).await, stale(&["CON-1"], None));
+    let history = place.history("CON-1").await.unwrap();
     assert_eq!((history.arrivals.len(), history.snapshots.len()), (0, 1));
 }
 
@@ -465,32 +376,159 @@ async fn a_look_that_nobody_asked_for_is_kept_too() {
 #[tokio::test]
 async fn every_change_makes_an_interpretation_stale_until_it_is_saved_again() {
     let place = Place::open().await;
-    let id = conversation("CON-1");
-    assert_eq!(place.store.history(&id).await.unwrap(), None);
+    assert_eq!(place.stale(10).await, Stale::default());
+    assert_eq!(place.history("CON-1").await, None);
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let mut revisions = vec![place.save_present("CON-1").await];
-    place.store.append(arrival("CON-1", "a", 2)).await.unwrap();
+    place.store.append(arrival("CON-1", "b", 2)).await.unwrap();
     revisions.push(place.save_present("CON-1").await);
-    let lease = place.lease(2).await.remove(0);
-    place
-        .settle(&lease, Finding::Seen(sighting(2, &["x"])), None, 2)
-        .await;
-    revisions.push(place.save_present("CON-1").await);
-    place.settle(&lease, Finding::Unchanged(at(3)), None, 3).await;
-    revisions.push(place.save_present("CON-1").await);
-    assert!(
-        revisions.is_sorted_by(|left, right| left < right),
-        "{revisions:?}"
-    );
-    for number in 0..5 {
-        place
-            .store
-            .append(arrival(&format!("CON-other-{number}"), "a", 1))
-            .await
-            .unwrap();
+    for finding in [Finding::Seen(sighting(2, &["x"])), Finding::Unchanged(at(3)), Finding::Nothing] {
+        // A redelivery says nothing new, but asks for a look, which may say something.
+        place.store.append(arrival("CON-1", "b", 2)).await.unwrap();
+        let lease = place.store.lease(at(2), at(60), 1).await.unwrap().remove(0);
+        place.settle(&lease, finding, None, 3).await;
+        revisions.push(place.save_present("CON-1").await);
     }
-    assert_eq!(place.store.stale(3).await.unwrap().len(), 3);
-    assert_eq!(place.store.stale(30).await.unwrap().len(), 5);
+    assert!(revisions.is_sorted_by(|left, right| left < right), "{revisions:?}");
+}
+
+#[tokio::test]
+async fn the_log_is_followed_by_number_and_each_arrival_once() {
+    let place = Place::open().await;
+    for number in 0..5 {
+        place.store.append(arrival(&format!("CON-{number}"), "a", 1)).await.unwrap();
+    }
+    let mut found = BTreeSet::new();
+    let mut followed = Vec::new();
+    loop {
+        let stale = place.stale(2).await;
+        assert_eq!(place.stale(2).await, stale, "nothing is followed before it is saved");
+        let Some(through) = stale.through else { break };
+        assert!(stale.conversations.len() <= 2);
+        assert!(found.is_disjoint(&stale.conversations), "{stale:?}");
+        found.extend(stale.conversations.clone());
+        followed.push(through);
+        place.save(stale).await;
+    }
+    assert_eq!(found.len(), 5);
+    assert_eq!(followed.len(), 3);
+    assert!(followed.is_sorted_by(|left, right| left < right), "{followed:?}");
+    // Where it got to is never taken back, not even by reopening.
+    place.store.save(Vec::new(), followed.first().copied()).await.unwrap();
+    assert_eq!(place.stale(9).await, Stale::default());
+    let place = place.reopened().await;
+    assert_eq!(place.stale(9).await, Stale::default());
+    // What has no number yet is not followed either.
+    place.store.append(arrival("CON-9", "a", 2)).await.unwrap();
+    let last = followed.last().map(|through| through + 1);
+    assert_eq!(place.stale(9).await, stale(&["CON-9"], last));
+    place.store.save(Vec::new(), None).await.unwrap();
+    assert_eq!(place.stale(9).await, stale(&["CON-9"], last));
+}
+
+#[tokio::test]
+async fn arrivals_that_name_no_conversation_do_not_hold_up_the_others() {
+    let place = Place::open().await;
+    for event in ["a", "b", "c"] {
+        let lost = NewArrival { conversation_id: None, ..arrival("CON-0", event, 1) };
+        place.store.append(lost).await.unwrap();
+    }
+    let transfer = NewArrival { transferred_to: Some(conversation("CON-2")), ..arrival("CON-1", "d", 1) };
+    place.store.append(transfer).await.unwrap();
+    let mut steps = Vec::new();
+    for _ in 0..4 {
+        let stale = place.stale(1).await;
+        steps.push((stale.through.is_some(), stale.conversations.len()));
+        place.save(stale).await;
+    }
+    // A transfer counts for both of its conversations.
+    assert_eq!(steps, [(true, 0), (true, 0), (true, 0), (true, 2)]);
+    assert_eq!(place.stale(1).await, Stale::default());
+}
+
+#[tokio::test]
+async fn a_look_makes_stale_and_an_interpretation_of_what_it_found_ends_that() {
+    let place = Place::open().await;
+    for id in ["CON-1", "CON-2", "CON-3"] {
+        place.interpreted(id, 1).await;
+    }
+    place.save(place.stale(10).await).await;
+    let leases = place.lease(1).await;
+    for lease in &leases {
+        assert_eq!(place.stale(10).await, Stale::default(), "a lease alone changes nothing");
+        place.settle(lease, Finding::Nothing, None, 2).await;
+        assert_eq!(place.stale(10).await, stale(&[lease.conversation_id.as_str()], None));
+        place.save(place.stale(10).await).await;
+    }
+    for lease in &leases {
+        place.settle(lease, Finding::Unchanged(at(3)), None, 3).await;
+    }
+    assert_eq!(place.stale(2).await.conversations.len(), 2, "as many as the limit");
+    assert_eq!(place.stale(10).await, stale(&["CON-1", "CON-2", "CON-3"], None));
+    // Of what an arrival and a look both ask for, there is one.
+    place.store.append(arrival("CON-1", "b", 4)).await.unwrap();
+    assert_eq!(place.stale(10).await.conversations.len(), 3);
+    let place = place.reopened().await;
+    assert_eq!(place.stale(10).await.conversations.len(), 3);
+    place.save(place.stale(10).await).await;
+    assert_eq!(place.stale(10).await, Stale::default());
+}
+
+#[tokio::test]
+async fn what_changes_while_it_is_interpreted_is_interpreted_again() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    // Between the reading of a history and the saving of what it means there is a look, then an arrival.
+    let (before, revision) = (place.stale(10).await, place.history("CON-1").await.unwrap().revision);
+    place.settle(&lease, Finding::Seen(sighting(2, &["x"])), None, 2).await;
+    place.store.save(vec![(bare_interpretation("CON-1", 1), revision)], before.through).await.unwrap();
+    assert_eq!(place.stale(10).await, stale(&["CON-1"], None));
+    let (before, revision) = (place.stale(10).await, place.history("CON-1").await.unwrap().revision);
+    place.store.append(arrival("CON-1", "b", 3)).await.unwrap();
+    place.store.save(vec![(bare_interpretation("CON-1", 1), revision)], before.through).await.unwrap();
+    let after = place.stale(10).await;
+    assert_eq!(after.conversations, BTreeSet::from([conversation("CON-1")]));
+    assert!(after.through.is_some());
+    place.save(after).await;
+    assert_eq!(place.stale(10).await, Stale::default());
+}
+
+#[tokio::test]
+async fn histories_are_those_of_the_conversations_asked_for() {
+    let place = Place::open().await;
+    for id in ["CON-1", "CON-2", "CON-3", "CON-4"] {
+        place.store.append(arrival(id, "a", 1)).await.unwrap();
+    }
+    let both = NewArrival { transferred_to: Some(conversation("CON-2")), ..arrival("CON-1", "b", 2) };
+    let itself = NewArrival { transferred_to: Some(conversation("CON-3")), ..arrival("CON-3", "b", 2) };
+    for transfer in [both.clone(), itself] {
+        place.store.append(transfer).await.unwrap();
+    }
+    for lease in place.lease(2).await {
+        let body = lease.conversation_id.as_str();
+        place.settle(&lease, Finding::Seen(sighting(3, &[body, "y"])), None, 3).await;
+        place.settle(&lease, Finding::Seen(sighting(4, &[body])), None, 4).await;
+    }
+    let asked = ["CON-3", "CON-1", "CON-unheard", "CON-2"].map(conversation);
+    let mut together = place.store.histories(&asked).await.unwrap();
+    together.sort_by(|left, right| left.conversation_id.cmp(&right.conversation_id));
+    let mut alone = Vec::new();
+    for id in ["CON-1", "CON-2", "CON-3"] {
+        alone.push(place.history(id).await.unwrap());
+    }
+    assert_eq!(together, alone);
+    for history in &together {
+        let id = &history.conversation_id;
+        assert_eq!(history.arrivals, place.store.arrivals(id).await.unwrap());
+        assert_eq!(history.arrivals.len(), 2, "{id}");
+        assert!(history.arrivals.is_sorted_by_key(|arrival| arrival.number), "{id}");
+        let versions: Vec<_> = history.snapshots.iter().map(|one| (one.number, &one.sighting)).collect();
+        let body = id.as_str();
+        assert_eq!(versions, [(1, &sighting(3, &[body, "y"])), (2, &sighting(4, &[body]))]);
+    }
+    assert_eq!(together[1].arrivals[1].event, both);
+    assert_eq!(place.store.histories(&[]).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -500,36 +538,17 @@ async fn a_history_is_both_logs_and_the_looks() {
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     place
         .store
-        .append(NewArrival {
-            transferred_to: Some(id.clone()),
-            ..arrival("CON-0", "b", 2)
-        })
+        .append(NewArrival { transferred_to: Some(id.clone()), ..arrival("CON-0", "b", 2) })
         .await
         .unwrap();
-    let lease = place
-        .lease(2)
-        .await
-        .into_iter()
-        .find(|lease| lease.conversation_id == id)
-        .unwrap();
+    let lease = place.lease(2).await.into_iter().find(|lease| lease.conversation_id == id).unwrap();
     for (second, body) in [(3, "x"), (4, "y")] {
-        place
-            .settle(
-                &lease,
-                Finding::Seen(sighting(second, &[body])),
-                Some(at(9)),
-                second,
-            )
-            .await;
+        place.settle(&lease, Finding::Seen(sighting(second, &[body])), Some(at(9)), second).await;
     }
-    let history = place.store.history(&id).await.unwrap().unwrap();
+    let history = place.history("CON-1").await.unwrap();
     assert_eq!(history.arrivals, place.store.arrivals(&id).await.unwrap());
     assert_eq!(history.arrivals.len(), 2);
-    let versions: Vec<_> = history
-        .snapshots
-        .iter()
-        .map(|one| (one.number, one.sighting.clone()))
-        .collect();
+    let versions: Vec<_> = history.snapshots.iter().map(|one| (one.number, one.sighting.clone())).collect();
     assert_eq!(versions, [(1, sighting(3, &["x"])), (2, sighting(4, &["y"]))]);
     // Two asked during the lease's settlements, which both knew of all that had asked.
     assert_eq!(history.fetch.due_at, Some(at(9)));
@@ -540,33 +559,18 @@ async fn an_interpretation_is_read_back_as_it_was_saved() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let full = full_interpretation("CON-1");
-    place.store.save(vec![(full.clone(), 1)]).await.unwrap();
-    assert_eq!(
-        place.store.conversation(&full.id).await.unwrap(),
-        Some(full.clone())
-    );
+    place.store.save(vec![(full.clone(), 1)], None).await.unwrap();
+    assert_eq!(place.store.conversation(&full.id).await.unwrap(), Some(full.clone()));
     let listed = place.store.conversations(10, None).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].interpretation, full);
-    assert_eq!(
-        listed[0].position,
-        Position {
-            listed_at: at(1),
-            id: full.id.clone()
-        }
-    );
+    assert_eq!(listed[0].position, Position { listed_at: at(1), id: full.id.clone() });
     for ending in [Ending::Open, Ending::Settling(at(77)), Ending::Over] {
-        let bare = Interpretation {
-            ending,
-            ..bare_interpretation("CON-1", 3)
-        };
-        place.store.save(vec![(bare.clone(), 1)]).await.unwrap();
+        let bare = Interpretation { ending, ..bare_interpretation("CON-1", 3) };
+        place.store.save(vec![(bare.clone(), 1)], None).await.unwrap();
         assert_eq!(place.store.conversation(&bare.id).await.unwrap(), Some(bare));
     }
-    assert_eq!(
-        place.store.conversation(&conversation("CON-2")).await.unwrap(),
-        None
-    );
+    assert_eq!(place.store.conversation(&conversation("CON-2")).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -576,41 +580,46 @@ async fn an_interpretation_of_an_older_revision_does_not_replace_a_newer_one() {
     for event in ["a", "b", "c"] {
         place.store.append(arrival("CON-1", event, 1)).await.unwrap();
     }
-    let named = |name: &str| Interpretation {
-        name: Some(name.to_owned()),
-        ..bare_interpretation("CON-1", 1)
-    };
-    place.store.save(vec![(named("second"), 2)]).await.unwrap();
-    place.store.save(vec![(named("first"), 1)]).await.unwrap();
-    let name = async || {
-        place
-            .store
-            .conversation(&id)
-            .await
-            .unwrap()
-            .unwrap()
-            .name
-            .unwrap()
-    };
-    assert_eq!(name().await, "second");
-    assert_eq!(place.store.stale(10).await.unwrap(), std::slice::from_ref(&id));
-    place
-        .store
-        .save(vec![(named("third"), 3), (named("second again"), 2)])
-        .await
-        .unwrap();
+    let named =
+        |name: &str| Interpretation { name: Some(name.to_owned()), ..bare_interpretation("CON-1", 1) };
+    let lease = place.lease(1).await.remove(0);
+    place.settle(&lease, Finding::Nothing, None, 1).await;
+    let followed = place.stale(10).await.through;
+    let name = async || place.store.conversation(&id).await.unwrap().unwrap().name.unwrap();
+    place.store.save(vec![(named("third"), 3)], followed).await.unwrap();
     assert_eq!(name().await, "third");
-    assert_eq!(place.store.stale(10).await.unwrap(), []);
+    assert_eq!(place.stale(10).await, stale(&["CON-1"], None), "the look is the fourth change");
+    place.store.save(vec![(named("second"), 2)], None).await.unwrap();
+    assert_eq!(name().await, "third");
+    assert_eq!(place.stale(10).await, stale(&["CON-1"], None));
+    place.store.save(vec![(named("fourth"), 4)], None).await.unwrap();
+    assert_eq!(name().await, "fourth");
+    assert_eq!(place.stale(10).await, Stale::default());
+    // One that is refused keeps nothing else from being saved.
+    place.store.append(arrival("CON-0", "a", 1)).await.unwrap();
+    let both = vec![(named("third again"), 3), (bare_interpretation("CON-0", 1), 1)];
+    place.store.save(both, None).await.unwrap();
+    assert_eq!(name().await, "fourth");
+    assert!(place.store.conversation(&conversation("CON-0")).await.unwrap().is_some());
     // Of a conversation that was never heard of there is nothing to save.
-    place
-        .store
-        .save(vec![(bare_interpretation("CON-2", 1), 1)])
-        .await
-        .unwrap();
-    assert_eq!(
-        place.store.conversation(&conversation("CON-2")).await.unwrap(),
-        None
-    );
+    place.store.save(vec![(bare_interpretation("CON-2", 1), 1)], None).await.unwrap();
+    assert_eq!(place.store.conversation(&conversation("CON-2")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn of_two_interpretations_that_are_saved_together_the_newer_stays() {
+    let place = Place::open().await;
+    for event in ["a", "b", "c"] {
+        place.store.append(arrival("CON-1", event, 1)).await.unwrap();
+    }
+    let named =
+        |name: &str| Interpretation { name: Some(name.to_owned()), ..bare_interpretation("CON-1", 1) };
+    for (one, other) in [(("second", 2), ("first", 1)), (("second", 2), ("third", 3))] {
+        let both = vec![(named(one.0), one.1), (named(other.0), other.1)];
+        place.store.save(both, None).await.unwrap();
+        let saved = place.store.conversation(&conversation("CON-1")).await.unwrap().unwrap();
+        assert_eq!(saved.name.as_deref(), Some(if one.1 > other.1 { one.0 } else { other.0 }));
+    }
 }
 
 // === reading
@@ -622,9 +631,8 @@ async fn pages_go_from_the_newest_to_the_oldest_without_gap_or_repetition() {
     for number in 0..20 {
         place.interpreted(&format!("CON-{number:02}"), number / 3).await;
     }
-    let mut expected: Vec<(i64, String)> = (0..20)
-        .map(|number| (number / 3, format!("CON-{number:02}")))
-        .collect();
+    let mut expected: Vec<(i64, String)> =
+        (0..20).map(|number| (number / 3, format!("CON-{number:02}"))).collect();
     expected.sort_by(|left, right| right.cmp(left));
     for limit in [1, 2, 3, 7, 20, 50] {
         let mut found = Vec::new();
@@ -653,50 +661,25 @@ async fn a_page_goes_on_where_it_stopped_whatever_came_meanwhile() {
         place.interpreted(&format!("CON-{number}"), number).await;
     }
     let ids = |page: Vec<store::Listed>| {
-        page.into_iter()
-            .map(|listed| listed.position.id.as_str().to_owned())
-            .collect::<Vec<_>>()
+        page.into_iter().map(|listed| listed.position.id.as_str().to_owned()).collect::<Vec<_>>()
     };
     let first = place.store.conversations(2, None).await.unwrap();
     let after = first.last().map(|listed| listed.position.clone());
     assert_eq!(ids(first), ["CON-5", "CON-4"]);
     place.interpreted("CON-9", 9).await;
-    assert_eq!(
-        ids(place.store.conversations(9, after).await.unwrap()),
-        ["CON-3", "CON-2", "CON-1", "CON-0"]
-    );
+    assert_eq!(ids(place.store.conversations(9, after).await.unwrap()), ["CON-3", "CON-2", "CON-1", "CON-0"]);
 }
 
 #[tokio::test]
 async fn a_conversation_without_a_start_is_listed_by_its_first_news() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 40)).await.unwrap();
-    let startless = Interpretation {
-        started_at: None,
-        ..bare_interpretation("CON-1", 0)
-    };
-    place.store.save(vec![(startless.clone(), 1)]).await.unwrap();
-    assert_eq!(
-        place.store.conversations(1, None).await.unwrap()[0]
-            .position
-            .listed_at,
-        at(40)
-    );
-    let capture = Capture {
-        first_at: Some(at(50)),
-        ..startless.capture.clone()
-    };
-    place
-        .store
-        .save(vec![(Interpretation { capture, ..startless }, 1)])
-        .await
-        .unwrap();
-    assert_eq!(
-        place.store.conversations(1, None).await.unwrap()[0]
-            .position
-            .listed_at,
-        at(50)
-    );
+    let startless = Interpretation { started_at: None, ..bare_interpretation("CON-1", 0) };
+    place.store.save(vec![(startless.clone(), 1)], None).await.unwrap();
+    assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(40));
+    let capture = Capture { first_at: Some(at(50)), ..startless.capture.clone() };
+    place.store.save(vec![(Interpretation { capture, ..startless }, 1)], None).await.unwrap();
+    assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(50));
 }
 
 #[tokio::test]
@@ -704,25 +687,11 @@ async fn a_conversation_is_found_by_its_id_a_legs_or_a_members() {
     let place = Place::open().await;
     for (id, second) in [("CON-old", 1), ("CON-new", 2), ("CON-lone", 3)] {
         place.store.append(arrival(id, "a", second)).await.unwrap();
-        let with_both = Interpretation {
-            started_at: Some(at(second)),
-            ..full_interpretation(id)
-        };
-        let one = if id == "CON-lone" {
-            bare_interpretation(id, second)
-        } else {
-            with_both
-        };
-        place.store.save(vec![(one, 1)]).await.unwrap();
+        let with_both = Interpretation { started_at: Some(at(second)), ..full_interpretation(id) };
+        let one = if id == "CON-lone" { bare_interpretation(id, second) } else { with_both };
+        place.store.save(vec![(one, 1)], None).await.unwrap();
     }
-    let resolve = async |id: &str| {
-        place
-            .store
-            .resolve(id)
-            .await
-            .unwrap()
-            .map(|id| id.as_str().to_owned())
-    };
+    let resolve = async |id: &str| place.store.resolve(id).await.unwrap().map(|id| id.as_str().to_owned());
     for id in ["CON-old", "CON-new", "CON-lone"] {
         assert_eq!(resolve(id).await.as_deref(), Some(id));
     }
@@ -742,12 +711,10 @@ async fn what_was_told_to_be_on_disk_is_there_after_reopening() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let lease = place.lease(1).await.remove(0);
-    place
-        .settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(9)), 1)
-        .await;
-    let before = place.store.history(&conversation("CON-1")).await.unwrap();
+    place.settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(9)), 1).await;
+    let before = place.history("CON-1").await;
     let place = place.reopened().await;
-    assert_eq!(place.store.history(&conversation("CON-1")).await.unwrap(), before);
+    assert_eq!(place.history("CON-1").await, before);
     place.store.check().await.unwrap();
 }
 
@@ -756,10 +723,7 @@ async fn what_is_queued_when_the_store_closes_is_still_written() {
     let mut place = Place::open().await;
     let mut appends = JoinSet::new();
     for number in 0..300 {
-        let (store, arrival) = (
-            Arc::clone(&place.store),
-            arrival("CON-1", &format!("{number}"), 1),
-        );
+        let (store, arrival) = (Arc::clone(&place.store), arrival("CON-1", &format!("{number}"), 1));
         appends.spawn(async move { store.append(arrival).await.is_ok() });
     }
     tokio::task::yield_now().await;
@@ -773,10 +737,7 @@ async fn what_is_queued_when_the_store_closes_is_still_written() {
     let late = place.store.append(arrival("CON-1", "late", 2)).await;
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
     let place = place.reopened().await;
-    assert_eq!(
-        place.store.arrivals(&conversation("CON-1")).await.unwrap().len(),
-        taken
-    );
+    assert_eq!(place.store.arrivals(&conversation("CON-1")).await.unwrap().len(), taken);
 }
 
 #[tokio::test]
@@ -794,10 +755,7 @@ async fn a_second_daemon_is_kept_out() {
     tasks.spawn(writer.run());
     beside.append(arrival("CON-1", "b", 2)).await.unwrap();
     assert_eq!(beside.lease(at(2), at(60), 9).await.unwrap(), []);
-    assert_eq!(
-        place.store.arrivals(&conversation("CON-1")).await.unwrap().len(),
-        2
-    );
+    assert_eq!(place.store.arrivals(&conversation("CON-1")).await.unwrap().len(), 2);
     place.reopened().await;
 }
 
@@ -809,15 +767,8 @@ async fn a_place_where_no_file_can_be_is_told() {
     assert!(matches!(error, StoreError::Unopenable { .. }), "{error:?}");
     assert!(error.to_string().contains("nowhere/store.db"), "{error}");
     let path = directory.path().join("text.db");
-    fs::write(
-        &path,
-        "this is no database, and long enough to be seen as none at all",
-    )
-    .unwrap();
-    assert!(matches!(
-        store::open(&path).await,
-        Err(StoreError::Unopenable { .. })
-    ));
+    fs::write(&path, "this is no database, and long enough to be seen as none at all").unwrap();
+    assert!(matches!(store::open(&path).await, Err(StoreError::Unopenable { .. })));
 }
 
 // === SQLite
@@ -829,14 +780,8 @@ async fn a_document_is_stored_once_however_many_versions_hold_it() {
         place.store.append(arrival(id, "a", 1)).await.unwrap();
         let lease = place.lease(1).await.remove(0);
         for (second, last) in [(1, "b"), (2, "c"), (3, "b")] {
-            let kept = place
-                .settle(
-                    &lease,
-                    Finding::Seen(sighting(second, &["a", last])),
-                    None,
-                    second,
-                )
-                .await;
+            let kept =
+                place.settle(&lease, Finding::Seen(sighting(second, &["a", last])), None, second).await;
             assert_eq!(kept, Some(u32::try_from(second).unwrap()));
         }
     }
@@ -849,22 +794,10 @@ async fn a_document_is_stored_once_however_many_versions_hold_it() {
 async fn replacing_an_interpretation_leaves_nothing_behind() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
-    place
-        .store
-        .save(vec![(full_interpretation("CON-1"), 1)])
-        .await
-        .unwrap();
-    place
-        .store
-        .save(vec![(bare_interpretation("CON-1", 1), 1)])
-        .await
-        .unwrap();
+    place.store.save(vec![(full_interpretation("CON-1"), 1)], None).await.unwrap();
+    place.store.save(vec![(bare_interpretation("CON-1", 1), 1)], None).await.unwrap();
     for table in ["members", "member_legs", "member_states", "legs", "leg_statuses"] {
-        assert_eq!(
-            place.number(&format!("SELECT count(*) FROM {table}")).await,
-            0,
-            "{table}"
-        );
+        assert_eq!(place.number(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
     }
     assert_eq!(place.number("SELECT count(*) FROM conversations").await, 1);
 }
@@ -874,18 +807,12 @@ async fn the_file_is_for_its_owner_only_and_has_the_right_pragmas() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     for file in ["store.db", "store.db-wal", "store.db-shm", "store.db.lock"] {
-        let mode = fs::metadata(place.directory.path().join(file))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(place.directory.path().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
     assert_eq!(place.number("PRAGMA auto_vacuum").await, 2, "incremental");
     let mut connection = connect(&place.path(), true).await;
-    let row = sqlx::query("PRAGMA journal_mode")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let row = sqlx::query("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
     assert_eq!(row.get::<String, _>(0), "wal");
 }
 
@@ -903,10 +830,7 @@ async fn a_newer_schema_is_refused() {
     .unwrap();
     let error = store::open(&path).await.unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 9999 }), "{error:?}");
-    assert!(matches!(
-        store::open_shared(&path).await,
-        Err(StoreError::Newer { found: 9999 })
-    ));
+    assert!(matches!(store::open_shared(&path).await, Err(StoreError::Newer { found: 9999 })));
 }
 
 #[tokio::test]
@@ -914,28 +838,21 @@ async fn a_value_that_cannot_be_read_names_its_place_and_not_itself() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let lease = place.lease(1).await.remove(0);
-    place
-        .settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1)
-        .await;
+    place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await;
     let mut connection = connect(&place.path(), false).await;
     for (statement, expected) in [
         ("UPDATE documents SET body = x'00'", ("documents", "body")),
         ("UPDATE fetches SET trouble = 'a secret'", ("fetches", "trouble")),
-        (
-            "UPDATE arrivals SET endpoint = 'a secret'",
-            ("arrivals", "endpoint"),
-        ),
+        ("UPDATE arrivals SET endpoint = 'a secret'", ("arrivals", "endpoint")),
     ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
         let error = match expected.0 {
             "documents" => place.store.snapshot(&conversation("CON-1"), 1).await.unwrap_err(),
             "arrivals" => place.store.arrivals(&conversation("CON-1")).await.unwrap_err(),
-            _ => place.store.history(&conversation("CON-1")).await.unwrap_err(),
+            _ => place.store.histories(&[conversation("CON-1")]).await.unwrap_err(),
         };
         assert!(!error.to_string().contains("a secret"), "{error}");
-        let StoreError::Corrupt { table, column } = error else {
-            panic!("{statement}: {error:?}")
-        };
+        let StoreError::Corrupt { table, column } = error else { panic!("{statement}: {error:?}") };
         assert_eq!((table, column), expected);
     }
 }
@@ -955,16 +872,11 @@ impl Place {
     }
 
     async fn open_in(directory: TempDir) -> Self {
-        let (store, writer) = store::open(&directory.path().join("store.db"))
-            .await
-            .expect("the store can be opened");
+        let (store, writer) =
+            store::open(&directory.path().join("store.db")).await.expect("the store can be opened");
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
-        Self {
-            store,
-            writer: tasks,
-            directory,
-        }
+        Self { store, writer: tasks, directory }
     }
 
     fn path(&self) -> PathBuf {
@@ -984,11 +896,7 @@ impl Place {
 
     /// Takes out everything that is due, for a minute.
     async fn lease(&self, second: i64) -> Vec<Lease> {
-        let mut leases = self
-            .store
-            .lease(at(second), at(second + 60), 100)
-            .await
-            .expect("the store works");
+        let mut leases = self.store.lease(at(second), at(second + 60), 100).await.expect("the store works");
         leases.sort_by(|left, right| left.conversation_id.cmp(&right.conversation_id));
         leases
     }
@@ -1005,52 +913,51 @@ impl Place {
             conversation_id: lease.conversation_id.clone(),
             asked: lease.asked,
             finding,
-            state: FetchState {
-                due_at,
-                ..nothing_owed()
-            },
+            state: FetchState { due_at, ..nothing_owed() },
             settled_at: at(second),
         };
         self.store.settle(settlement).await.expect("the store works")
     }
 
+    /// Everything that is known of a conversation.
+    async fn history(&self, id: &str) -> Option<History> {
+        let mut histories = self.store.histories(&[conversation(id)]).await.expect("the store works");
+        assert!(histories.len() <= 1, "{histories:?}");
+        histories.pop()
+    }
+
+    async fn stale(&self, limit: u32) -> Stale {
+        self.store.stale(limit).await.expect("the store works")
+    }
+
+    /// Saves some interpretation of what is known now of each that is stale.
+    async fn save(&self, stale: Stale) {
+        let ids: Vec<ConversationId> = stale.conversations.into_iter().collect();
+        let histories = self.store.histories(&ids).await.expect("the store works");
+        let interpreted = histories
+            .iter()
+            .map(|history| (bare_interpretation(history.conversation_id.as_str(), 1), history.revision));
+        self.store.save(interpreted.collect(), stale.through).await.expect("the store works");
+    }
+
     /// Saves some interpretation of what is known now, which is new; returns its revision.
     async fn save_present(&self, id: &str) -> i64 {
-        assert_eq!(
-            self.store.stale(10).await.expect("the store works"),
-            [conversation(id)]
-        );
-        let history = self
-            .store
-            .history(&conversation(id))
-            .await
-            .expect("the store works")
-            .expect("it is there");
-        self.store
-            .save(vec![(bare_interpretation(id, 1), history.revision)])
-            .await
-            .expect("the store works");
-        assert_eq!(self.store.stale(10).await.expect("the store works"), []);
-        history.revision
+        let stale = self.stale(10).await;
+        assert_eq!(stale.conversations, BTreeSet::from([conversation(id)]));
+        self.save(stale).await;
+        assert_eq!(self.stale(10).await, Stale::default());
+        self.history(id).await.expect("it is there").revision
     }
 
     /// A conversation that began then, with its interpretation.
     async fn interpreted(&self, id: &str, second: i64) {
-        self.store
-            .append(arrival(id, "a", 1))
-            .await
-            .expect("the store works");
-        self.store
-            .save(vec![(bare_interpretation(id, second), 1)])
-            .await
-            .expect("the store works");
+        self.store.append(arrival(id, "a", 1)).await.expect("the store works");
+        self.store.save(vec![(bare_interpretation(id, second), 1)], None).await.expect("the store works");
     }
 
     async fn number(&self, sql: &str) -> i64 {
         let mut connection = connect(&self.path(), true).await;
-        let row = sqlx::query(AssertSqlSafe(sql.to_owned()))
-            .fetch_one(&mut connection)
-            .await;
+        let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await;
         row.expect("the statement is right").get(0)
     }
 }
@@ -1078,22 +985,21 @@ fn arrival(id: &str, event: &str, second: i64) -> NewArrival {
         kind: "answered".to_owned(),
         conversation_id: Some(conversation(id)),
         transferred_to: None,
+        occurred_at: Some(at(second) - SignedDuration::from_millis(50)),
         received_at: at(second),
     }
+}
+
+fn stale(ids: &[&str], through: Option<i64>) -> Stale {
+    Stale { conversations: ids.iter().map(|id| conversation(id)).collect(), through }
 }
 
 /// A look's findings: the conversation's document, and pages of members after it.
 fn sighting(second: i64, bodies: &[&str]) -> Sighting {
     let name = |page: u32| {
-        if page == 0 {
-            DocumentName::Conversation
-        } else {
-            DocumentName::Members(page)
-        }
+        if page == 0 { DocumentName::Conversation } else { DocumentName::Members(page) }
     };
-    let documents = (0..)
-        .zip(bodies)
-        .map(|(page, body)| Document::new(name(page), body.as_bytes().to_vec()));
+    let documents = (0..).zip(bodies).map(|(page, body)| Document::new(name(page), body.as_bytes().to_vec()));
     Sighting {
         taken_at: at(second),
         family: "v0.3".to_owned(),
@@ -1115,13 +1021,8 @@ fn nothing_owed() -> FetchState {
 }
 
 fn bare_interpretation(id: &str, second: i64) -> Interpretation {
-    let capture = Capture {
-        state: CaptureState::Pending,
-        reason: None,
-        snapshots: 0,
-        first_at: None,
-        last_at: None,
-    };
+    let capture =
+        Capture { state: CaptureState::Pending, reason: None, snapshots: 0, first_at: None, last_at: None };
     Interpretation {
         id: conversation(id),
         name: None,
@@ -1192,27 +1093,13 @@ fn full_members() -> Vec<Member> {
         at,
         source: "snapshot 1".to_owned(),
     };
-    let channel = Channel {
-        kind: text("phone"),
-        id: Some(leg_id(ODD_LEG)),
-        from: text("007"),
-        to: text(ODD),
-    };
-    let empty = Channel {
-        kind: None,
-        id: None,
-        from: None,
-        to: None,
-    };
+    let channel =
+        Channel { kind: text("phone"), id: Some(leg_id(ODD_LEG)), from: text("007"), to: text(ODD) };
+    let empty = Channel { kind: None, id: None, from: None, to: None };
     let states = vec![state("INVITED", Some(at(1))), state("LEFT", None)];
     vec![
         member("MEM-2", Some(channel), vec![leg_id(ODD_LEG), leg_id("b")], states),
-        member(
-            "MEM-1",
-            Some(empty),
-            Vec::new(),
-            vec![state("JOINED", long_ago())],
-        ),
+        member("MEM-1", Some(empty), Vec::new(), vec![state("JOINED", long_ago())]),
         member("MEM-0", None, Vec::new(), Vec::new()),
     ]
 }

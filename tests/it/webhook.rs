@@ -27,19 +27,9 @@ const NO_STATUS: bool = false;
 const EXPECTED: [Expected; 45] = [
     Expected("answer_fallback_post.json", "answer", Some(INBOUND), NO_STATUS),
     Expected("answer_get_query.json", "answer", Some(INBOUND), NO_STATUS),
-    Expected(
-        "answer_get_query_regional.json",
-        "answer",
-        Some(INBOUND),
-        NO_STATUS,
-    ),
+    Expected("answer_get_query_regional.json", "answer", Some(INBOUND), NO_STATUS),
     Expected("answer_post_app_user.json", "answer", Some(APP), NO_STATUS),
-    Expected(
-        "answer_post_outbound_call.json",
-        "answer",
-        Some(OUTBOUND),
-        NO_STATUS,
-    ),
+    Expected("answer_post_outbound_call.json", "answer", Some(OUTBOUND), NO_STATUS),
     Expected("answer_post_phone.json", "answer", Some(INBOUND), NO_STATUS),
     Expected("answer_post_sip.json", "answer", Some(INBOUND), NO_STATUS),
     Expected("answer_post_vbc.json", "answer", Some(VBC), NO_STATUS),
@@ -51,28 +41,13 @@ const EXPECTED: [Expected; 45] = [
     Expected("completed_get_query.json", "completed", Some(INBOUND), STATUS),
     Expected("completed_inbound.json", "completed", Some(INBOUND), STATUS),
     Expected("completed_outbound.json", "completed", Some(OUTBOUND), STATUS),
-    Expected(
-        "completed_without_new_fields.json",
-        "completed",
-        Some(INBOUND),
-        STATUS,
-    ),
-    Expected(
-        "disconnected_websocket.json",
-        "disconnected",
-        Some(WEBSOCKET),
-        STATUS,
-    ),
+    Expected("completed_without_new_fields.json", "completed", Some(INBOUND), STATUS),
+    Expected("disconnected_websocket.json", "disconnected", Some(WEBSOCKET), STATUS),
     Expected("error.json", "error", None, NO_STATUS),
     Expected("event_fallback_post.json", "input", Some(INBOUND), NO_STATUS),
     Expected("failed_cannot_route.json", "failed", Some(OUTBOUND), STATUS),
     Expected("failed_internal_error.json", "failed", Some(OUTBOUND), STATUS),
-    Expected(
-        "failed_number_out_of_service.json",
-        "failed",
-        Some(OUTBOUND),
-        STATUS,
-    ),
+    Expected("failed_number_out_of_service.json", "failed", Some(OUTBOUND), STATUS),
     Expected("human.json", "human", Some(OUTBOUND), STATUS),
     Expected("input_dtmf.json", "input", Some(INBOUND), NO_STATUS),
     Expected("input_get_query.json", "input", Some(INBOUND), NO_STATUS),
@@ -94,42 +69,21 @@ const EXPECTED: [Expected; 45] = [
     Expected("transcribed.json", "transcribed", None, NO_STATUS),
     Expected("transfer.json", "transfer", Some(INBOUND), NO_STATUS),
     Expected("unanswered_timeout.json", "unanswered", Some(OUTBOUND), STATUS),
-    Expected(
-        "unanswered_unavailable.json",
-        "unanswered",
-        Some(OUTBOUND),
-        STATUS,
-    ),
+    Expected("unanswered_unavailable.json", "unanswered", Some(OUTBOUND), STATUS),
 ];
 
 #[test]
 fn every_recorded_body_is_understood() {
     assert_eq!(data::names("events"), EXPECTED.map(|Expected(file, ..)| file));
     for Expected(file, kind, leg, tells_status) in &EXPECTED {
-        let endpoint = if file.starts_with("answer_") {
-            Endpoint::Answer
-        } else {
-            Endpoint::Event
-        };
+        let endpoint = if file.starts_with("answer_") { Endpoint::Answer } else { Endpoint::Event };
         let body = data::bytes(&format!("events/{file}"));
-        let delivery = if file.contains("_get_query") {
-            get(endpoint, &body)
-        } else {
-            post(endpoint, &body)
-        };
+        let delivery = if file.contains("_get_query") { get(endpoint, &body) } else { post(endpoint, &body) };
         let webhook = Webhook::read(&delivery).unwrap();
         assert_eq!(webhook.kind(endpoint), *kind, "{file}");
         assert_eq!(webhook.leg_id(), leg.map(leg_id), "{file}");
-        assert_eq!(
-            webhook.leg_status(endpoint),
-            tells_status.then(|| (*kind).to_owned()),
-            "{file}"
-        );
-        assert_eq!(
-            webhook.conversation_id(),
-            Some(conversation(CONVERSATION)),
-            "{file}"
-        );
+        assert_eq!(webhook.leg_status(endpoint), tells_status.then(|| (*kind).to_owned()), "{file}");
+        assert_eq!(webhook.conversation_id(), Some(conversation(CONVERSATION)), "{file}");
         let moved_to =
             (*kind == "transfer").then(|| conversation("CON-9a8b7c6d-1e2f-4a3b-9c4d-5e6f70819203"));
         assert_eq!(webhook.transferred_to(), moved_to, "{file}");
@@ -144,26 +98,11 @@ fn a_body_reads_the_same_by_get_and_by_post() {
             let by_post = Webhook::read(&post(endpoint, &body)).unwrap();
             let by_get = Webhook::read(&get(endpoint, &body)).unwrap();
             assert_eq!(by_get.kind(endpoint), by_post.kind(endpoint), "{file}");
-            assert_eq!(
-                by_get.leg_status(endpoint),
-                by_post.leg_status(endpoint),
-                "{file}"
-            );
+            assert_eq!(by_get.leg_status(endpoint), by_post.leg_status(endpoint), "{file}");
             let told = |webhook: &Webhook| {
-                let sides = (
-                    webhook.from(),
-                    webhook.to(),
-                    webhook.direction(),
-                    webhook.detail(),
-                );
+                let sides = (webhook.from(), webhook.to(), webhook.direction(), webhook.detail());
                 let bill = (webhook.duration(), webhook.price(), webhook.timestamp());
-                (
-                    webhook.leg_id(),
-                    webhook.conversation_id(),
-                    webhook.transferred_to(),
-                    sides,
-                    bill,
-                )
+                (webhook.leg_id(), webhook.conversation_id(), webhook.transferred_to(), sides, bill)
             };
             assert_eq!(told(&by_get), told(&by_post), "{file}");
         }
@@ -187,11 +126,7 @@ fn the_kinds_are_told_apart_in_this_order() {
         ("status", "answered"),
         ("reason", "error"),
     ] {
-        assert_eq!(
-            read(&Value::Object(left.clone())).kind(Endpoint::Event),
-            kind,
-            "{left:?}"
-        );
+        assert_eq!(read(&Value::Object(left.clone())).kind(Endpoint::Event), kind, "{left:?}");
         left.remove(tell);
     }
     assert_eq!(read(&Value::Object(left)).kind(Endpoint::Event), "unknown");
@@ -201,17 +136,11 @@ fn the_kinds_are_told_apart_in_this_order() {
 fn other_tells_of_a_kind() {
     for (body, kind) in [
         (json!({"dtmf": "42"}), "input"),
-        (
-            json!({"speech": null, "dtmf": null, "status": "ringing"}),
-            "ringing",
-        ),
+        (json!({"speech": null, "dtmf": null, "status": "ringing"}), "ringing"),
         (json!({"type": "transfer", "status": "x"}), "transfer"),
         (json!({"type": "talk", "status": "finished"}), "playback"),
         (json!({"type": "stream", "status": "stopped"}), "playback"),
-        (
-            json!({"type": "record", "status": "transcribed", "transcription_url": "https://x"}),
-            "transcribed",
-        ),
+        (json!({"type": "record", "status": "transcribed", "transcription_url": "https://x"}), "transcribed"),
         (json!({"type": "member:joined", "status": "answered"}), "rtc"),
         (json!({"reason": "x", "status": "failed"}), "failed"),
         (json!({"status": "Redirected"}), "redirected"),
@@ -226,52 +155,28 @@ fn other_tells_of_a_kind() {
 #[test]
 fn a_status_is_told_only_of_a_leg() {
     let told = |body: Value| read(&body).leg_status(Endpoint::Event);
-    assert_eq!(
-        told(json!({"status": "ANSWERED", "uuid": "a"})).as_deref(),
-        Some("answered")
-    );
-    assert_eq!(
-        told(json!({"status": "something-new", "call_uuid": "a"})).as_deref(),
-        Some("something-new")
-    );
+    assert_eq!(told(json!({"status": "ANSWERED", "uuid": "a"})).as_deref(), Some("answered"));
+    assert_eq!(told(json!({"status": "something-new", "call_uuid": "a"})).as_deref(), Some("something-new"));
     assert_eq!(told(json!({"status": "answered"})), None);
     assert_eq!(told(json!({"status": "success", "uuid": "a"})), None);
-    assert_eq!(
-        told(json!({"status": "answered", "uuid": "a", "speech": {}})),
-        None
-    );
+    assert_eq!(told(json!({"status": "answered", "uuid": "a", "speech": {}})), None);
 }
 
 #[test]
 fn a_get_carries_nested_objects_as_texts() {
     let read = |query: &str| Webhook::read(&with_query(Endpoint::Event, query));
     let kind = |query: &str| read(query).map(|webhook| webhook.kind(Endpoint::Event));
-    assert_eq!(
-        kind("dtmf=%7B%22digits%22%3A%223%22%7D&uuid=a").as_deref(),
-        Ok("input")
-    );
+    assert_eq!(kind("dtmf=%7B%22digits%22%3A%223%22%7D&uuid=a").as_deref(), Ok("input"));
     assert_eq!(kind("payload=%5B1%2C2%5D").as_deref(), Ok("notify"));
     // Not JSON after all: it stays a text.
-    assert_eq!(
-        read("status=%7Boops&uuid=a")
-            .unwrap()
-            .leg_status(Endpoint::Event)
-            .as_deref(),
-        Some("{oops")
-    );
-    assert_eq!(
-        read("from=Alice+B%2BC&&from=Eve&to").unwrap().from().as_deref(),
-        Some("Alice B+C")
-    );
+    assert_eq!(read("status=%7Boops&uuid=a").unwrap().leg_status(Endpoint::Event).as_deref(), Some("{oops"));
+    assert_eq!(read("from=Alice+B%2BC&&from=Eve&to").unwrap().from().as_deref(), Some("Alice B+C"));
     assert_eq!(read("status=%C3%84").unwrap().kind(Endpoint::Event), "Ä");
     assert_eq!(read(""), Err(Unreadable::NoParameters));
     assert_eq!(read("&&"), Err(Unreadable::NoParameters));
     assert_eq!(read("status=%FF"), Err(Unreadable::NotText));
     assert_eq!(read("%FF=a"), Err(Unreadable::NotText));
-    let nothing = Delivery {
-        query: None,
-        ..with_query(Endpoint::Event, "")
-    };
+    let nothing = Delivery { query: None, ..with_query(Endpoint::Event, "") };
     assert_eq!(Webhook::read(&nothing), Err(Unreadable::NoParameters));
 }
 
@@ -285,16 +190,9 @@ fn a_post_carries_one_json_object() {
         ("null", Unreadable::NotAnObject),
         ("\"text\"", Unreadable::NotAnObject),
     ] {
-        assert_eq!(
-            Webhook::read(&post(Endpoint::Event, body.as_bytes())),
-            Err(expected),
-            "{body}"
-        );
+        assert_eq!(Webhook::read(&post(Endpoint::Event, body.as_bytes())), Err(expected), "{body}");
     }
-    assert_eq!(
-        Webhook::read(&post(Endpoint::Event, b"{\"a\":\"\xff\"}")),
-        Err(Unreadable::NotJson)
-    );
+    assert_eq!(Webhook::read(&post(Endpoint::Event, b"{\"a\":\"\xff\"}")), Err(Unreadable::NotJson));
 }
 
 #[test]
@@ -329,24 +227,10 @@ fn the_sides_the_bill_and_the_time_are_read_in_every_spelling() {
 
 #[test]
 fn an_id_that_could_change_a_path_is_no_id() {
-    for id in [
-        "CON-1/../x",
-        "CON-1?x=1",
-        "",
-        "CON 1",
-        "CON-%2e",
-        &"C".repeat(129),
-    ] {
-        assert_eq!(
-            read(&json!({ "conversation_uuid": id })).conversation_id(),
-            None,
-            "{id}"
-        );
+    for id in ["CON-1/../x", "CON-1?x=1", "", "CON 1", "CON-%2e", &"C".repeat(129)] {
+        assert_eq!(read(&json!({ "conversation_uuid": id })).conversation_id(), None, "{id}");
     }
-    assert_eq!(
-        read(&json!({"uuid": "0A0000000123ABCD1"})).leg_id(),
-        Some(leg_id("0A0000000123ABCD1"))
-    );
+    assert_eq!(read(&json!({"uuid": "0A0000000123ABCD1"})).leg_id(), Some(leg_id("0A0000000123ABCD1")));
     assert_eq!(read(&json!({"uuid": "a\nb"})).leg_id(), None);
 }
 
@@ -376,12 +260,7 @@ fn ask_everything(delivery: &Delivery) {
         assert!(!kind.is_empty());
         let _ = webhook.leg_status(endpoint);
     }
-    let _ = (
-        webhook.conversation_id(),
-        webhook.transferred_to(),
-        webhook.leg_id(),
-        webhook.timestamp(),
-    );
+    let _ = (webhook.conversation_id(), webhook.transferred_to(), webhook.leg_id(), webhook.timestamp());
     let _ = (
         webhook.from(),
         webhook.to(),
@@ -398,13 +277,7 @@ fn read(body: &Value) -> Webhook {
 
 fn post(endpoint: Endpoint, body: &[u8]) -> Delivery {
     let content_type = Some("application/json".to_owned());
-    Delivery {
-        endpoint,
-        method: Method::Post,
-        query: None,
-        content_type,
-        body: body.to_vec(),
-    }
+    Delivery { endpoint, method: Method::Post, query: None, content_type, body: body.to_vec() }
 }
 
 /// The fields of a JSON object as parameters: nested ones as JSON text, absent ones left out.
@@ -423,13 +296,7 @@ fn get(endpoint: Endpoint, body: &[u8]) -> Delivery {
 
 fn with_query(endpoint: Endpoint, query: &str) -> Delivery {
     let query = Some(query.to_owned());
-    Delivery {
-        endpoint,
-        method: Method::Get,
-        query,
-        content_type: None,
-        body: Vec::new(),
-    }
+    Delivery { endpoint, method: Method::Get, query, content_type: None, body: Vec::new() }
 }
 
 fn conversation(id: &str) -> ConversationId {

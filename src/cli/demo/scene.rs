@@ -54,7 +54,8 @@ pub(super) struct Scene {
 impl Scene {
     /// Sets everything up: keys, configuration, simulator, daemon.
     pub(super) async fn set(directory: Option<PathBuf>) -> Result<Self, Failure> {
-        let temporary = directory.is_none().then(|| TempDir::with_prefix("conversationd-demo-")).transpose()?;
+        let temporary =
+            directory.is_none().then(|| TempDir::with_prefix("conversationd-demo-")).transpose()?;
         let directory = match (directory, &temporary) {
             (Some(directory), _) => directory,
             (None, Some(temporary)) => temporary.path().to_owned(),
@@ -65,7 +66,8 @@ impl Scene {
         let application = Uuid::new_v4().to_string();
         let secret = Uuid::new_v4().to_string();
         let public_key_pem = write_key(&directory.join("private.key"))?;
-        let listeners = Listeners { public: listen(USUAL_PORTS[0]).await?, private: listen(USUAL_PORTS[1]).await? };
+        let listeners =
+            Listeners { public: listen(USUAL_PORTS[0]).await?, private: listen(USUAL_PORTS[1]).await? };
         let simulator = Simulator::start(Settings {
             application_id: ApplicationId::parse(application.as_str()).expect("a UUID is an id"),
             public_key_pem,

@@ -42,7 +42,10 @@ fn lost(fetch: &FetchState, first_heard: Option<Timestamp>) -> String {
             let seconds = gone_at.duration_since(heard).as_secs_f64();
             format!(", {seconds:.1} s after the first webhook")
         });
-        return format!("gone before the first look: Vonage answered 404 at {}{since}", instant::text(gone_at));
+        return format!(
+            "gone before the first look: Vonage answered 404 at {}{since}",
+            instant::text(gone_at)
+        );
     }
     let why = fetch.trouble.as_ref().map_or("no look succeeded", described);
     match fetch.gave_up_at {

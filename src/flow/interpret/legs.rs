@@ -73,10 +73,17 @@ fn account(id: LegId, mut told: Vec<Told>, members: &[Member]) -> LegAccount {
     // same may differ in the rest: the log's own number decides, so that the order of reading does not.
     told.sort_by_cached_key(|told| {
         let status = told.status.as_ref();
-        (status.is_none(), status.map(sort_key), told.endpoint == Endpoint::Event, told.webhook.timestamp(), told.number)
+        (
+            status.is_none(),
+            status.map(sort_key),
+            told.endpoint == Endpoint::Event,
+            told.webhook.timestamp(),
+            told.number,
+        )
     });
     let member = members.iter().find(|member| member.leg_ids.contains(&id));
-    let channel = member.and_then(|member| member.channel.as_ref()).filter(|channel| channel.id.as_ref() == Some(&id));
+    let channel =
+        member.and_then(|member| member.channel.as_ref()).filter(|channel| channel.id.as_ref() == Some(&id));
     let first = |read: fn(&Webhook) -> Option<String>| told.iter().find_map(|told| read(&told.webhook));
     let last = told.iter().rev();
     let mut statuses: Vec<LegStatus> = told.iter().filter_map(|told| told.status.clone()).collect();
@@ -96,9 +103,17 @@ fn account(id: LegId, mut told: Vec<Told>, members: &[Member]) -> LegAccount {
     let heard_at = told.iter().map(|told| told.received_at).min();
     LegAccount {
         began_at: told_at.or(member_at).or(heard_at),
-        ended_at: leg.statuses.iter().filter(|status| finality(&status.status) != Finality::None).map(|status| status.at).max(),
+        ended_at: leg
+            .statuses
+            .iter()
+            .filter(|status| finality(&status.status) != Finality::None)
+            .map(|status| status.at)
+            .max(),
         ending: ending(&told),
-        heard_alive_at: last.filter(|told| told.status.as_ref().is_some_and(is_alive)).map(|told| told.received_at).max(),
+        heard_alive_at: last
+            .filter(|told| told.status.as_ref().is_some_and(is_alive))
+            .map(|told| told.received_at)
+            .max(),
         leg,
     }
 }
@@ -152,10 +167,13 @@ fn ending(told: &[Told]) -> Ending {
     if with(Finality::Certain).next().is_some() {
         return Ending::Over;
     }
-    let Some(usual) = with(Finality::Usual).filter_map(|told| told.status.as_ref()).map(|status| status.at).max() else {
+    let Some(usual) =
+        with(Finality::Usual).filter_map(|told| told.status.as_ref()).map(|status| status.at).max()
+    else {
         return Ending::Open;
     };
-    let goes_on = with(Finality::None).filter_map(|told| told.status.as_ref()).any(|status| status.at > usual);
+    let goes_on =
+        with(Finality::None).filter_map(|told| told.status.as_ref()).any(|status| status.at > usual);
     let heard = with(Finality::Usual).map(|told| told.received_at).max();
     match heard {
         Some(heard) if !goes_on => Ending::Settling(heard + SETTLING),

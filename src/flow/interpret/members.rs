@@ -35,7 +35,12 @@ fn member_documents(snapshot: &Snapshot) -> Vec<MemberDocument> {
     for document in &snapshot.sighting.documents {
         match &document.name {
             DocumentName::Conversation => {
-                short.extend(ConversationDocument::read(&document.body).and_then(|own| own.members()).into_iter().flatten());
+                short.extend(
+                    ConversationDocument::read(&document.body)
+                        .and_then(|own| own.members())
+                        .into_iter()
+                        .flatten(),
+                );
             }
             DocumentName::Members(_) => {
                 short.extend(MembersPage::read(&document.body).into_iter().flat_map(|page| page.members));
@@ -48,7 +53,15 @@ fn member_documents(snapshot: &Snapshot) -> Vec<MemberDocument> {
 }
 
 fn unknown(id: MemberId) -> Member {
-    Member { id, user_id: None, name: None, state: None, channel: None, leg_ids: Vec::new(), states: Vec::new() }
+    Member {
+        id,
+        user_id: None,
+        name: None,
+        state: None,
+        channel: None,
+        leg_ids: Vec::new(),
+        states: Vec::new(),
+    }
 }
 
 fn update(member: &mut Member, document: &MemberDocument, source: &str) {

@@ -21,7 +21,8 @@ pub fn interpret(history: &History) -> Interpretation {
     snapshots.sort_by_key(|snapshot| snapshot.number);
     let members = members::members(&snapshots);
     let legs = legs::accounts(&history.arrivals, &members);
-    let documents: Vec<ConversationDocument> = snapshots.iter().filter_map(|snapshot| own_document(snapshot)).collect();
+    let documents: Vec<ConversationDocument> =
+        snapshots.iter().filter_map(|snapshot| own_document(snapshot)).collect();
 
     let first = legs.first();
     let ending = ending(history, &legs);
@@ -60,7 +61,8 @@ pub fn interpret(history: &History) -> Interpretation {
 
 /// The conversation's own document in a version.
 fn own_document(snapshot: &Snapshot) -> Option<ConversationDocument> {
-    let own = snapshot.sighting.documents.iter().find(|document| document.name == DocumentName::Conversation)?;
+    let own =
+        snapshot.sighting.documents.iter().find(|document| document.name == DocumentName::Conversation)?;
     ConversationDocument::read(&own.body)
 }
 

@@ -58,8 +58,9 @@ pub(super) async fn list(
     State(query): State<Query>,
     parameters: Result<Parameters<ListParameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Parameters(parameters) = parameters
-        .map_err(|rejection| Problem::bad_request(format!("{}; known are limit and next", rejection.body_text())))?;
+    let Parameters(parameters) = parameters.map_err(|rejection| {
+        Problem::bad_request(format!("{}; known are limit and next", rejection.body_text()))
+    })?;
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::bad_request(format!("limit is a number from 1 to {MAX_LIMIT}")));
@@ -76,8 +77,10 @@ pub(super) async fn list(
     listed.truncate(limit as usize);
     let next = listed.last().filter(|_| more).map(|last| cursor::encode(&last.position));
     let now = query.clock.now();
-    let items = listed.into_iter().map(|Listed { interpretation, .. }| Answer::at(interpretation, now)).collect();
-    let link = next.as_ref().map(|next| format!("</v1/conversations?limit={limit}&next={next}>; rel=\"next\""));
+    let items =
+        listed.into_iter().map(|Listed { interpretation, .. }| Answer::at(interpretation, now)).collect();
+    let link =
+        next.as_ref().map(|next| format!("</v1/conversations?limit={limit}&next={next}>; rel=\"next\""));
     let answer = json(&List { items, next, blind: [] });
     Ok(match link {
         Some(link) => ([(LINK, link)], answer).into_response(),
@@ -89,6 +92,7 @@ pub(super) async fn list(
 pub(super) async fn one(State(query): State<Query>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = query.named(&id).await?;
     let interpretation = query.store.conversation(&id).await?;
-    let interpretation = interpretation.ok_or_else(|| Problem::not_found("the conversation is not kept any more"))?;
+    let interpretation =
+        interpretation.ok_or_else(|| Problem::not_found("the conversation is not kept any more"))?;
     Ok(json(&Answer::at(interpretation, query.clock.now())))
 }

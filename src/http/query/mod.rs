@@ -60,7 +60,9 @@ impl Query {
     /// The conversation that a path names: by its own id, or by a leg's or member's.
     async fn named(&self, id: &str) -> Result<ConversationId, Problem> {
         let found = self.store.resolve(id).await?;
-        found.ok_or_else(|| Problem::not_found("no conversation, leg or member has this id, or none was heard of yet"))
+        found.ok_or_else(|| {
+            Problem::not_found("no conversation, leg or member has this id, or none was heard of yet")
+        })
     }
 }
 
@@ -76,8 +78,8 @@ fn json<T: Serialize>(answer: &T) -> Response {
 
 /// A stored body inside an answer, to the byte. What is no JSON (nothing of the kind is stored knowingly)
 /// becomes a JSON text.
-fn raw(body: Vec<u8>) -> Box<RawValue> {
-    let text = String::from_utf8_lossy(&body).into_owned();
+fn raw(body: &[u8]) -> Box<RawValue> {
+    let text = String::from_utf8_lossy(body).into_owned();
     RawValue::from_string(text.clone())
         .or_else(|_| serde_json::value::to_raw_value(&text))
         .expect("a text is always JSON")

@@ -62,13 +62,15 @@ pub(super) async fn one(
     let number: u32 = number.parse().map_err(|_| Problem::not_found("snapshots are numbered 1, 2, 3 …"))?;
     let id = query.named(&id).await?;
     let snapshot = query.store.snapshot(&id, number).await?;
-    let snapshot = snapshot.ok_or_else(|| Problem::not_found("the conversation has no snapshot of this number"))?;
+    let snapshot =
+        snapshot.ok_or_else(|| Problem::not_found("the conversation has no snapshot of this number"))?;
     Ok(json(&Version::from(snapshot)))
 }
 
 impl From<Digests> for Version<Entry> {
     fn from(digests: Digests) -> Self {
-        let entry = |(name, sha256, size_bytes): (_, _, _)| Entry { name: name_text(&name), sha256, size_bytes };
+        let entry =
+            |(name, sha256, size_bytes): (_, _, _)| Entry { name: name_text(&name), sha256, size_bytes };
         Self {
             number: digests.number,
             taken_at: digests.taken_at,
@@ -88,18 +90,18 @@ impl From<Snapshot> for Version<Whole> {
             confirmed_at: snapshot.confirmed_at,
             family: snapshot.sighting.family,
             sequence_number: snapshot.sighting.sequence_number,
-            documents: snapshot.sighting.documents.into_iter().map(whole).collect(),
+            documents: snapshot.sighting.documents.iter().map(whole).collect(),
         }
     }
 }
 
-fn whole(document: Document) -> Whole {
+fn whole(document: &Document) -> Whole {
     let entry = Entry {
         name: name_text(&document.name),
         sha256: document.digest,
         size_bytes: document.body.len() as u64,
     };
-    Whole { entry, body: super::raw(document.body) }
+    Whole { entry, body: super::raw(&document.body) }
 }
 
 fn name_text(name: &impl ToString) -> String {

@@ -68,7 +68,7 @@ impl From<Arrival> for Webhook {
             method: method.as_str(),
             query,
             content_type,
-            body: (!body.is_empty()).then(|| raw(body)),
+            body: (!body.is_empty()).then(|| raw(&body)),
         }
     }
 }

@@ -138,9 +138,7 @@ impl<'a> MemberDocument<'a> {
             timestamp: Times::of(member),
             initiator: Initiator::of(member),
             channel: &participant.channel,
-            media: Media {
-                audio_settings: AudioSettings::default(),
-            },
+            media: Media { audio_settings: AudioSettings::default() },
             invited_by: participant.invited_by.as_deref(),
             _links: OwnLink::to(member_address(api, conversation, member)),
         }
@@ -156,11 +154,7 @@ impl<'a> MemberPage<'a> {
         members: Vec<ListedMember<'a>>,
         links: PageLinks,
     ) -> Self {
-        Self {
-            page_size,
-            _embedded: Page { members },
-            _links: links,
-        }
+        Self { page_size, _embedded: Page { members }, _links: links }
     }
 }
 

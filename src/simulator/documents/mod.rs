@@ -69,16 +69,10 @@ impl<'a> ConversationDocument<'a> {
             uuid: (family == Family::Beta).then_some(id),
             id: (family == Family::V03).then_some(id),
             name: &conversation.name,
-            timestamp: Lifespan {
-                created: Milliseconds(conversation.created),
-                updated: None,
-            },
+            timestamp: Lifespan { created: Milliseconds(conversation.created), updated: None },
             sequence_number: conversation.sequence_number,
             numbers: Some(Numbers {}),
-            properties: Properties {
-                ttl: TTL_SECONDS,
-                video: false,
-            },
+            properties: Properties { ttl: TTL_SECONDS, video: false },
             members: Some(conversation.members.iter().map(EmbeddedMember::of).collect()),
             state: None,
             _links: OwnLink::to(conversation_address(api, family, id)),
@@ -89,10 +83,7 @@ impl<'a> ConversationDocument<'a> {
     pub(super) fn bare(conversation: &'a Conversation, api: &Url) -> Self {
         let updated = conversation.updated.map(Milliseconds);
         Self {
-            timestamp: Lifespan {
-                created: Milliseconds(conversation.created),
-                updated,
-            },
+            timestamp: Lifespan { created: Milliseconds(conversation.created), updated },
             numbers: None,
             members: None,
             state: Some("ACTIVE"),

@@ -109,14 +109,7 @@ impl<'a> Initiator<'a> {
             user_id: is_user.then_some(participant.user_id.as_str()),
             member_id: is_user.then_some(participant.member_id.as_str()),
         };
-        Self {
-            step: if member.invited.is_some() {
-                "invited"
-            } else {
-                "joined"
-            },
-            by,
-        }
+        Self { step: if member.invited.is_some() { "invited" } else { "joined" }, by }
     }
 }
 

@@ -24,18 +24,12 @@ const SEED_BETA: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/data/conversations/seed_beta_uuid_members.json"
 ));
-const SEED_V03: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/data/conversations/seed_v0.3_id_members.json"
-));
-const LISTED: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/data/conversations/v0.3_get_conversation.json"
-));
-const LIST: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/data/conversations/v0.3_list_members.json"
-));
+const SEED_V03: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/conversations/seed_v0.3_id_members.json"));
+const LISTED: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/conversations/v0.3_get_conversation.json"));
+const LIST: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/conversations/v0.3_list_members.json"));
 const MEMBER: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/data/conversations/v0.3_get_member_isSystem.json"
@@ -52,9 +46,7 @@ async fn in_mid_tutorial(simulator: &Simulator) -> Call {
 
 /// The document with Vonage's host in the place of the simulator's.
 fn at_vonage(simulator: &Simulator, document: &Value) -> Value {
-    let text = document
-        .to_string()
-        .replace(simulator.api_url().as_str(), "https://api.nexmo.com/");
+    let text = document.to_string().replace(simulator.api_url().as_str(), "https://api.nexmo.com/");
     serde_json::from_str(&text).unwrap()
 }
 
@@ -94,10 +86,7 @@ async fn the_first_join_can_be_seen_before_the_second_overwrites_it() {
     let (before, _) = Call::tutorial().split_at("2018-10-25T09:26:30.334Z".parse().unwrap());
     simulator.play(&before, Pace::AtOnce).await;
     let (_, document) = get(&simulator, &format!("/v0.3/conversations/{TUTORIAL}")).await;
-    assert_eq!(
-        document["members"][0]["timestamp"]["joined"],
-        "2018-10-25T09:26:19.204Z"
-    );
+    assert_eq!(document["members"][0]["timestamp"]["joined"], "2018-10-25T09:26:19.204Z");
 }
 
 #[tokio::test]
@@ -109,11 +98,8 @@ async fn listed_members_have_the_shapes_of_v0_3() {
     assert_eq!(keys(&conversation), keys(&json(LISTED)));
     let (_, list) = get(&simulator, &format!("{path}/members")).await;
     assert_eq!(keys(&list), keys(&json(LIST)));
-    let (_, member) = get(
-        &simulator,
-        &format!("{path}/members/MEM-f44c872e-cba9-444f-88ae-0bfa630865a6"),
-    )
-    .await;
+    let (_, member) =
+        get(&simulator, &format!("{path}/members/MEM-f44c872e-cba9-444f-88ae-0bfa630865a6")).await;
     assert_eq!(keys(&member), keys(&json(MEMBER)));
     assert_eq!(member["timestamp"]["joined"], "2018-10-25T09:26:30.334Z");
     let (_, beta) = get(&simulator, &format!("/beta/conversations/{TUTORIAL}")).await;
@@ -126,16 +112,9 @@ async fn a_conversation_is_gone_with_its_last_leg() {
     let end = in_mid_tutorial(&simulator).await;
     simulator.play(&end, Pace::AtOnce).await;
     let path = format!("/v0.3/conversations/{TUTORIAL}");
-    for path in [
-        path.clone(),
-        format!("{path}/members"),
-        format!("{path}/members/MEM-1"),
-    ] {
+    for path in [path.clone(), format!("{path}/members"), format!("{path}/members/MEM-1")] {
         let (status, body) = get(&simulator, &path).await;
-        assert_eq!(
-            (status, &body["code"]),
-            (404, &json("\"conversation:error:not-found\""))
-        );
+        assert_eq!((status, &body["code"]), (404, &json("\"conversation:error:not-found\"")));
     }
 }
 
@@ -143,21 +122,12 @@ async fn a_conversation_is_gone_with_its_last_leg() {
 async fn a_conversation_outlives_the_first_of_its_legs_and_a_named_one_all_of_them() {
     let simulator = simulator(Members::Embedded).await;
     let leg = |text: &str| LegId::parse(text).unwrap();
-    for (id, lifetime, status) in [
-        ("CON-1", Lifetime::Transient, 404),
-        ("CON-2", Lifetime::Persistent, 200),
-    ] {
+    for (id, lifetime, status) in [("CON-1", Lifetime::Transient, 404), ("CON-2", Lifetime::Persistent, 200)]
+    {
         let conversation = ConversationId::parse(id).unwrap();
         let path = format!("/beta/conversations/{id}");
         simulator.apply(&conversation, now(), Change::LegStarted(leg("a")));
-        simulator.apply(
-            &conversation,
-            now(),
-            Change::Created {
-                name: "room".to_owned(),
-                lifetime,
-            },
-        );
+        simulator.apply(&conversation, now(), Change::Created { name: "room".to_owned(), lifetime });
         simulator.apply(&conversation, now(), Change::LegStarted(leg("b")));
         simulator.apply(&conversation, now(), Change::LegEnded(leg("a")));
         assert_eq!(get(&simulator, &path).await.0, 200);
@@ -172,11 +142,8 @@ async fn a_conversation_outlives_the_first_of_its_legs_and_a_named_one_all_of_th
 async fn a_list_is_read_page_by_page_along_its_links() {
     let simulator = simulator(Members::Listed).await;
     let conversation = crowd(&simulator, 23);
-    for (size, pages) in [
-        ("", vec![10, 10, 3]),
-        ("?page_size=23", vec![23]),
-        ("?page_size=12", vec![12, 11]),
-    ] {
+    for (size, pages) in [("", vec![10, 10, 3]), ("?page_size=23", vec![23]), ("?page_size=12", vec![12, 11])]
+    {
         let mut path = format!("/v0.3/conversations/{conversation}/members{size}");
         let mut seen = Vec::new();
         for expected in &pages {
@@ -184,19 +151,12 @@ async fn a_list_is_read_page_by_page_along_its_links() {
             assert_eq!(status, 200);
             let members = page["_embedded"]["members"].as_array().unwrap();
             assert_eq!(members.len(), *expected);
-            seen.extend(
-                members
-                    .iter()
-                    .map(|member| member["id"].as_str().unwrap().to_owned()),
-            );
+            seen.extend(members.iter().map(|member| member["id"].as_str().unwrap().to_owned()));
             let next = page["_links"]["next"]["href"].as_str();
             path = next.unwrap_or_default().replace(simulator.api_url().as_str(), "");
         }
         assert_eq!(path, "", "the last page has no next one");
-        assert_eq!(
-            seen,
-            (0..23).map(|index| format!("MEM-{index}")).collect::<Vec<_>>()
-        );
+        assert_eq!(seen, (0..23).map(|index| format!("MEM-{index}")).collect::<Vec<_>>());
     }
 }
 
@@ -209,24 +169,15 @@ async fn a_list_refuses_what_vonage_refuses() {
         ("page_size=101", "http:error:validation-fail"),
         ("page_size=many", "http:error:validation-fail"),
         ("order=up", "http:error:validation-fail"),
-        (
-            "cursor=CON-2%2F1%2B%3D%3D",
-            "paginator-builder:error:invalid-cursor",
-        ),
+        ("cursor=CON-2%2F1%2B%3D%3D", "paginator-builder:error:invalid-cursor"),
         ("cursor=1", "paginator-builder:error:invalid-cursor"),
     ] {
-        let (status, body) = get(
-            &simulator,
-            &format!("/v0.3/conversations/{conversation}/members?{query}"),
-        )
-        .await;
+        let (status, body) =
+            get(&simulator, &format!("/v0.3/conversations/{conversation}/members?{query}")).await;
         assert_eq!((status, body["code"].as_str().unwrap()), (400, code), "{query}");
     }
     let path = format!("/v0.3/conversations/{conversation}/members?order=desc&page_size=1");
-    assert_eq!(
-        get(&simulator, &path).await.1["_embedded"]["members"][0]["id"],
-        "MEM-2"
-    );
+    assert_eq!(get(&simulator, &path).await.1["_embedded"]["members"][0]["id"], "MEM-2");
 }
 
 #[tokio::test]
@@ -242,17 +193,10 @@ async fn only_known_paths_without_a_slash_at_the_end_are_answered() {
         "/".to_owned(),
     ] {
         let (status, body) = get(&simulator, &path).await;
-        assert_eq!(
-            (status, &body["error_title"]),
-            (404, &json("\"Not Found\"")),
-            "{path}"
-        );
+        assert_eq!((status, &body["error_title"]), (404, &json("\"Not Found\"")), "{path}");
     }
     let (status, body) = get(&simulator, &format!("/v0.3/conversations/{id}/members/MEM-77")).await;
-    assert_eq!(
-        (status, body["code"].as_str().unwrap()),
-        (404, "conversation:error:member-not-found")
-    );
+    assert_eq!((status, body["code"].as_str().unwrap()), (404, "conversation:error:member-not-found"));
 }
 
 #[tokio::test]
@@ -269,14 +213,7 @@ async fn a_fixed_document_is_served_byte_for_byte() {
 fn crowd(simulator: &Simulator, count: usize) -> ConversationId {
     let conversation = ConversationId::parse("CON-1").unwrap();
     let name = "support-room".to_owned();
-    simulator.apply(
-        &conversation,
-        now(),
-        Change::Created {
-            name,
-            lifetime: Lifetime::Persistent,
-        },
-    );
+    simulator.apply(&conversation, now(), Change::Created { name, lifetime: Lifetime::Persistent });
     for index in 0..count {
         let leg = LegId::parse(format!("leg-{index}")).unwrap();
         let participant = Participant {

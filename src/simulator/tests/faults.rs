@@ -29,31 +29,16 @@ async fn faults_happen_in_the_order_and_as_often_as_asked_for() {
     assert_eq!(answers[0].1["code"], "system:error:internal-error");
     assert!(answers[2].1.as_str().unwrap().starts_with("<html>"));
     assert_eq!(answers[4].1, "");
-    let recorded: Vec<u16> = simulator
-        .requests()
-        .iter()
-        .filter_map(|request| request.status)
-        .collect();
+    let recorded: Vec<u16> = simulator.requests().iter().filter_map(|request| request.status).collect();
     assert_eq!(recorded, statuses);
 }
 
 #[tokio::test]
 async fn a_throttled_request_is_told_how_long_to_wait() {
     let simulator = simulator(Members::Embedded).await;
-    simulator.answer_next(
-        1,
-        Fault::TooManyRequests {
-            retry_after: Some(Duration::from_millis(1500)),
-        },
-    );
+    simulator.answer_next(1, Fault::TooManyRequests { retry_after: Some(Duration::from_millis(1500)) });
     let address = simulator.api_url().join(PATH).unwrap();
-    let response = reqwest::Client::builder()
-        .build()
-        .unwrap()
-        .get(address)
-        .send()
-        .await
-        .unwrap();
+    let response = reqwest::Client::builder().build().unwrap().get(address).send().await.unwrap();
     assert_eq!(response.status(), 429);
     assert_eq!(response.headers()["retry-after"], "2");
     assert!(response.text().await.unwrap().contains("Rate Limit Hit"));
@@ -63,9 +48,7 @@ async fn a_throttled_request_is_told_how_long_to_wait() {
 async fn a_closed_connection_is_no_answer() {
     let simulator = simulator(Members::Embedded).await;
     simulator.answer_next(1, Fault::Close);
-    let error = ask(&simulator, PATH, &KEYS.sign(&good_claims()))
-        .await
-        .unwrap_err();
+    let error = ask(&simulator, PATH, &KEYS.sign(&good_claims())).await.unwrap_err();
     assert!(!error.is_timeout() && error.is_request(), "{error:?}");
     assert_eq!(simulator.requests()[0].status, None);
     assert_eq!(get(&simulator, PATH).await.0, 404);
@@ -77,11 +60,7 @@ async fn a_hanging_request_ends_with_the_simulator() {
     simulator.answer_next(1, Fault::Hang);
     let token = KEYS.sign(&good_claims());
     let short = Duration::from_millis(100);
-    assert!(
-        tokio::time::timeout(short, ask(&simulator, PATH, &token))
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(short, ask(&simulator, PATH, &token)).await.is_err());
 
     simulator.answer_next(1, Fault::Hang);
     let client = reqwest::Client::builder().build().unwrap();
@@ -90,9 +69,8 @@ async fn a_hanging_request_ends_with_the_simulator() {
         simulator.wait_for_requests(2).await;
         simulator.stop().await;
     };
-    let (answer, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(hanging, stopping) })
-        .await
-        .unwrap();
+    let (answer, ()) =
+        tokio::time::timeout(PATIENCE, async { tokio::join!(hanging, stopping) }).await.unwrap();
     assert!(answer.is_err());
 }
 

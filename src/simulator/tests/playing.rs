@@ -34,12 +34,7 @@ fn event() -> Webhook {
 fn claims(received: &Received, secret: &str) -> jsonwebtoken::errors::Result<Value> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.required_spec_claims.clear();
-    let token = received
-        .authorization
-        .as_ref()
-        .unwrap()
-        .strip_prefix("Bearer ")
-        .unwrap();
+    let token = received.authorization.as_ref().unwrap().strip_prefix("Bearer ").unwrap();
     let key = DecodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::decode::<Value>(token, &key, &validation).map(|token| token.claims)
 }
@@ -74,26 +69,17 @@ async fn a_repetition_has_the_same_body_and_another_token() {
     simulator.send(event()).await;
     let received = application.received();
     assert_eq!(received[0].body, received[1].body);
-    let (first, second) = (
-        claims(&received[0], SECRET).unwrap(),
-        claims(&received[1], SECRET).unwrap(),
-    );
+    let (first, second) = (claims(&received[0], SECRET).unwrap(), claims(&received[1], SECRET).unwrap());
     assert_ne!(first["jti"], second["jti"]);
 }
 
 #[tokio::test]
 async fn nobody_there_is_tried_twice() {
     let simulator = simulator(Members::Embedded).await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     simulator.send_webhooks_to(format!("http://{nobody}").parse().unwrap());
     let delivery = simulator.send(event()).await;
-    assert_eq!(
-        (delivery.attempts, delivery.reply.unwrap_err()),
-        (2, NoReply::Unreachable)
-    );
+    assert_eq!((delivery.attempts, delivery.reply.unwrap_err()), (2, NoReply::Unreachable));
 }
 
 #[tokio::test]
@@ -107,10 +93,7 @@ async fn a_connection_closed_without_a_reply_is_tried_again() {
         }
     };
     let (delivery, ()) = tokio::join!(simulator.send(event()), hanging_up);
-    assert_eq!(
-        (delivery.attempts, delivery.reply.unwrap_err()),
-        (2, NoReply::Closed)
-    );
+    assert_eq!((delivery.attempts, delivery.reply.unwrap_err()), (2, NoReply::Closed));
 }
 
 #[tokio::test]
@@ -128,10 +111,7 @@ async fn a_webhook_is_signed_with_vonages_claims() {
     assert_eq!(signed["api_key"], "a1b2c3d4");
     assert_eq!(signed["application_id"], APPLICATION);
     assert_eq!(signed["iat"], now().as_second());
-    assert_eq!(
-        signed["payload_hash"],
-        "051cb88c9fe90131b82aeb680edeefdaef5e64342f7fc427cac4ddf32fc808ff"
-    );
+    assert_eq!(signed["payload_hash"], "051cb88c9fe90131b82aeb680edeefdaef5e64342f7fc427cac4ddf32fc808ff");
     assert_eq!(claims(&received[1], SECRET).unwrap().get("payload_hash"), None);
     assert_eq!(received[1].address, "/webhooks/event?status=started&uuid=a");
     assert!(claims(&received[2], SECRET).is_err());
@@ -151,13 +131,7 @@ async fn the_tutorials_webhooks_come_in_the_tutorials_order() {
         .map(|received| {
             let body: Value = serde_json::from_slice(&received.body).unwrap();
             let text = |name: &str| body[name].as_str().unwrap_or("-").to_owned();
-            format!(
-                "{} {} {} {}",
-                text("status"),
-                text("direction"),
-                text("to"),
-                text("timestamp")
-            )
+            format!("{} {} {} {}", text("status"), text("direction"), text("to"), text("timestamp"))
         })
         .collect();
     assert_eq!(
@@ -189,11 +163,7 @@ async fn the_tutorials_webhooks_come_in_the_tutorials_order() {
 #[tokio::test]
 async fn disorder_changes_the_order_and_nothing_else() {
     let call = Call::inbound(7, now());
-    let bodies = |call: &Call| {
-        call.webhooks()
-            .map(|webhook| webhook.body.clone())
-            .collect::<Vec<_>>()
-    };
+    let bodies = |call: &Call| call.webhooks().map(|webhook| webhook.body.clone()).collect::<Vec<_>>();
     let mut reversed = bodies(&call.clone().reversed());
     reversed.reverse();
     assert_eq!(reversed, bodies(&call));
@@ -227,9 +197,8 @@ async fn a_paced_call_waits_for_each_look() {
         }
     };
     let started = Instant::now();
-    let (played, seen) = tokio::time::timeout(PATIENCE, async { tokio::join!(playing, looking) })
-        .await
-        .unwrap();
+    let (played, seen) =
+        tokio::time::timeout(PATIENCE, async { tokio::join!(playing, looking) }).await.unwrap();
     assert_eq!(played.missed_looks, 0);
     for number in [2, 3, 6, 8] {
         assert!(seen.contains(&Some(number)), "{seen:?}");

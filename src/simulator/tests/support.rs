@@ -93,10 +93,8 @@ impl Keys {
 impl Application {
     /// Replies with these statuses in turn, and with 204 afterwards.
     pub(super) async fn replying(replies: impl IntoIterator<Item = u16>) -> Self {
-        let state = Arc::new(Inbox {
-            replies: Mutex::new(replies.into_iter().collect()),
-            ..Inbox::default()
-        });
+        let state =
+            Arc::new(Inbox { replies: Mutex::new(replies.into_iter().collect()), ..Inbox::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let router = Router::new().fallback(receive).with_state(state.clone());
@@ -111,14 +109,8 @@ impl Application {
 }
 
 async fn receive(State(inbox): State<Arc<Inbox>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let authorization = headers
-        .get(AUTHORIZATION)
-        .map(|value| value.to_str().unwrap().to_owned());
-    inbox.received.lock().unwrap().push(Received {
-        address: uri.to_string(),
-        authorization,
-        body,
-    });
+    let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+    inbox.received.lock().unwrap().push(Received { address: uri.to_string(), authorization, body });
     let status = inbox.replies.lock().unwrap().pop_front().unwrap_or(204);
     StatusCode::from_u16(status).unwrap()
 }
@@ -154,11 +146,7 @@ pub(super) fn good_claims() -> Value {
 pub(super) async fn ask(simulator: &Simulator, path: &str, token: &str) -> reqwest::Result<(u16, String)> {
     let address = format!("{}{}", simulator.api_url(), path.trim_start_matches('/'));
     let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-    let response = client
-        .get(address)
-        .header(AUTHORIZATION, format!("Bearer {token}"))
-        .send()
-        .await?;
+    let response = client.get(address).header(AUTHORIZATION, format!("Bearer {token}")).send().await?;
     let status = response.status().as_u16();
     Ok((status, response.text().await?))
 }
@@ -180,13 +168,6 @@ fn pem(label: &str, der: &[u8]) -> String {
             text.push(if place <= group.len() { digit } else { '=' });
         }
     }
-    let lines: Vec<&str> = text
-        .as_bytes()
-        .chunks(64)
-        .map(|line| str::from_utf8(line).unwrap())
-        .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

@@ -38,17 +38,11 @@ fn claims_without(name: &str) -> Value {
 #[tokio::test]
 async fn a_good_token_is_taken_and_its_id_is_kept() {
     let simulator = simulator(Members::Embedded).await;
-    for claims in [
-        good_claims(),
-        claims_without("exp"),
-        claims_with("exp", json!(now().as_second() + 86_400)),
-    ] {
+    for claims in
+        [good_claims(), claims_without("exp"), claims_with("exp", json!(now().as_second() + 86_400))]
+    {
         let answer = code(&simulator, &KEYS.sign(&claims)).await;
-        assert_eq!(
-            answer,
-            (404, "conversation:error:not-found".to_owned()),
-            "{claims}"
-        );
+        assert_eq!(answer, (404, "conversation:error:not-found".to_owned()), "{claims}");
     }
     assert_eq!(simulator.requests()[0].jti.as_deref(), Some("j-1"));
     assert_eq!(simulator.requests()[0].path, PATH);
@@ -76,11 +70,7 @@ async fn a_token_that_is_not_for_this_application_is_refused() {
 #[tokio::test]
 async fn an_expired_token_is_told_apart() {
     let simulator = simulator(Members::Embedded).await;
-    let answer = code(
-        &simulator,
-        &KEYS.sign(&claims_with("exp", json!(now().as_second()))),
-    )
-    .await;
+    let answer = code(&simulator, &KEYS.sign(&claims_with("exp", json!(now().as_second())))).await;
     assert_eq!(answer, (401, "system:error:expired-token".to_owned()));
 }
 
@@ -89,15 +79,8 @@ async fn only_the_applications_key_and_algorithm_will_do() {
     let simulator = simulator(Members::Embedded).await;
     let secret = EncodingKey::from_secret(KEYS.public_pem.as_bytes());
     let confused = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &good_claims(), &secret).unwrap();
-    for token in [
-        Keys::generate().sign(&good_claims()),
-        confused,
-        "nonsense".to_owned(),
-    ] {
-        assert_eq!(
-            code(&simulator, &token).await,
-            (401, "system:error:invalid-token".to_owned())
-        );
+    for token in [Keys::generate().sign(&good_claims()), confused, "nonsense".to_owned()] {
+        assert_eq!(code(&simulator, &token).await, (401, "system:error:invalid-token".to_owned()));
     }
 }
 
@@ -108,13 +91,7 @@ async fn no_token_and_a_refused_token_are_answered_as_vonage_does() {
     let client = reqwest::Client::builder().build().unwrap();
     let response = client.get(address).send().await.unwrap();
     assert_eq!(response.status(), 401);
-    assert!(
-        response
-            .text()
-            .await
-            .unwrap()
-            .contains("system:error:missing-token")
-    );
+    assert!(response.text().await.unwrap().contains("system:error:missing-token"));
 
     simulator.refuse_tokens(true);
     assert_eq!(code(&simulator, &KEYS.sign(&good_claims())).await.0, 401);

@@ -95,7 +95,8 @@ fn arrival(row: &SqliteRow) -> Result<Arrival, StoreError> {
                 content_type: TABLE.get(row, "content_type")?,
                 body: TABLE.get(row, "body")?,
             },
-            application_id: TABLE.parsed_option(row, "application_id", |text| ApplicationId::parse(text).ok())?,
+            application_id: TABLE
+                .parsed_option(row, "application_id", |text| ApplicationId::parse(text).ok())?,
             origin: TABLE.parsed(row, "origin", Origin::named)?,
             kind: TABLE.get(row, "kind")?,
             conversation_id: TABLE.parsed_option(row, "conversation_id", conversation)?,

@@ -1,6 +1,6 @@
 //! The derived tables: replaced, one conversation at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,7 +29,9 @@ pub(super) async fn stale(connection: &mut SqliteConnection, limit: u32) -> Resu
     for row in &rows {
         stale.through = Some(ARRIVALS.get(row, "number")?);
         for column in ["conversation_id", "transferred_to"] {
-            stale.conversations.extend(ARRIVALS.parsed_option(row, column, |text| ConversationId::parse(text).ok())?);
+            stale
+                .conversations
+                .extend(ARRIVALS.parsed_option(row, column, |text| ConversationId::parse(text).ok())?);
         }
     }
     let rows = query("SELECT conversation_id FROM fetches WHERE looked_at = 1 LIMIT ?1")
@@ -37,7 +39,9 @@ pub(super) async fn stale(connection: &mut SqliteConnection, limit: u32) -> Resu
         .fetch_all(connection)
         .await?;
     for row in &rows {
-        stale.conversations.insert(FETCHES.parsed(row, "conversation_id", |text| ConversationId::parse(text).ok())?);
+        stale
+            .conversations
+            .insert(FETCHES.parsed(row, "conversation_id", |text| ConversationId::parse(text).ok())?);
     }
     Ok(stale)
 }
@@ -52,10 +56,17 @@ pub(super) async fn follow(connection: &mut SqliteConnection, through: i64) -> R
 /// takes one statement, however many conversations there are.
 pub(super) async fn save(
     connection: &mut SqliteConnection,
-    interpretations: Vec<(Interpretation, i64)>,
+    interpretations: &[(Interpretation, i64)],
 ) -> Result<(), StoreError> {
+    let mut newest: BTreeMap<&ConversationId, (&Interpretation, i64)> = BTreeMap::new();
+    for (interpretation, revision) in interpretations {
+        let known = newest.entry(&interpretation.id).or_insert((interpretation, *revision));
+        if *revision > known.1 {
+            *known = (interpretation, *revision);
+        }
+    }
     let revisions: Vec<(&ConversationId, i64)> =
-        interpretations.iter().map(|(interpretation, revision)| (&interpretation.id, *revision)).collect();
+        newest.iter().map(|(id, (_, revision))| (*id, *revision)).collect();
     let claimed: Vec<String> = query_scalar(
         "UPDATE fetches
          SET interpreted_revision = given.value->>1, looked_at = looked_at AND revision > given.value->>1
@@ -67,13 +78,13 @@ pub(super) async fn save(
     .fetch_all(&mut *connection)
     .await?;
     let claimed: HashSet<&str> = claimed.iter().map(String::as_str).collect();
-    let rows = Rows::of(
-        interpretations.iter().map(|(interpretation, _)| interpretation).filter(|one| claimed.contains(one.id.as_str())),
-    );
-    query("DELETE FROM conversations WHERE id IN (SELECT value->>0 FROM json_each(?))")
-        .bind(json(&revisions.iter().filter(|(id, _)| claimed.contains(id.as_str())).collect::<Vec<_>>()))
+    newest.retain(|id, _| claimed.contains(id.as_str()));
+    let ids: Vec<&ConversationId> = newest.keys().copied().collect();
+    query("DELETE FROM conversations WHERE id IN (SELECT value FROM json_each(?))")
+        .bind(json(&ids))
         .execute(&mut *connection)
         .await?;
+    let rows = Rows::of(newest.values().map(|(interpretation, _)| *interpretation));
     for (statement, rows) in [
         (INSERT_CONVERSATIONS, json(&rows.conversations)),
         (INSERT_MEMBERS, json(&rows.members)),
@@ -175,7 +186,15 @@ impl Rows {
     fn add_legs(&mut self, id: &ConversationId, legs: &[Leg]) {
         for (position, leg) in legs.iter().enumerate() {
             self.legs.push(json!([
-                id, position, leg.id, leg.direction, leg.from, leg.to, leg.status, leg.duration, leg.price
+                id,
+                position,
+                leg.id,
+                leg.direction,
+                leg.from,
+                leg.to,
+                leg.status,
+                leg.duration,
+                leg.price
             ]));
             for (at, status) in leg.statuses.iter().enumerate() {
                 let told_at = status.at.as_microsecond();
@@ -188,7 +207,17 @@ impl Rows {
 fn conversation(one: &Interpretation) -> Value {
     let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     json!([
-        [one.id, one.name, one.application_id, one.direction, one.from, one.to, one.duration, one.price, one.status],
+        [
+            one.id,
+            one.name,
+            one.application_id,
+            one.direction,
+            one.from,
+            one.to,
+            one.duration,
+            one.price,
+            one.status
+        ],
         [one.capture.state.as_str(), one.capture.reason, one.capture.snapshots, one.latest_snapshot],
         [
             microseconds(one.started_at),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::query;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
 use super::rows::Table;
@@ -68,9 +68,15 @@ pub(super) async fn lease(
     .await?;
     let mut leases = Vec::with_capacity(rows.len());
     for row in rows {
-        let conversation_id = TABLE.parsed(&row, "conversation_id", |text| ConversationId::parse(text).ok())?;
+        let conversation_id =
+            TABLE.parsed(&row, "conversation_id", |text| ConversationId::parse(text).ok())?;
         let known = known(connection, &conversation_id).await?;
-        leases.push(Lease { conversation_id, state: fetch_state(&row)?, asked: TABLE.get(&row, "asked")?, known });
+        leases.push(Lease {
+            conversation_id,
+            state: fetch_state(&row)?,
+            asked: TABLE.get(&row, "asked")?,
+            known,
+        });
     }
     // The order of RETURNING is not that of the choice.
     leases.sort_by_key(|lease| (lease.known.is_some(), lease.state.due_at));
@@ -105,14 +111,19 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
 
 /// When the next look that nobody has taken out is due.
 pub(super) async fn next_due(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
-    let row = query("SELECT min(max(due_at, coalesce(leased_until, 0))) AS due_at FROM fetches WHERE due_at IS NOT NULL")
-        .fetch_one(connection)
-        .await?;
+    let row = query(
+        "SELECT min(max(due_at, coalesce(leased_until, 0))) AS due_at FROM fetches WHERE due_at IS NOT NULL",
+    )
+    .fetch_one(connection)
+    .await?;
     TABLE.instant_option(&row, "due_at")
 }
 
 /// Ends a lease. Arrivals since it began have asked for a look at once.
-pub(super) async fn settle(connection: &mut SqliteConnection, settlement: &Settlement) -> Result<(), StoreError> {
+pub(super) async fn settle(
+    connection: &mut SqliteConnection,
+    settlement: &Settlement,
+) -> Result<(), StoreError> {
     let state = &settlement.state;
     let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     query(
@@ -143,7 +154,9 @@ pub(super) async fn settle(connection: &mut SqliteConnection, settlement: &Settl
 
 /// Ends all leases.
 pub(super) async fn release(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    query("UPDATE fetches SET leased_until = NULL WHERE leased_until IS NOT NULL").execute(connection).await?;
+    query("UPDATE fetches SET leased_until = NULL WHERE leased_until IS NOT NULL")
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -90,7 +90,8 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         path: path.display().to_string(),
         why: error.to_string(),
     };
-    let common = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
+    let common =
+        SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
     let writing = common
         .clone()
         .auto_vacuum(SqliteAutoVacuum::Incremental)
@@ -143,7 +144,9 @@ fn unopenable(path: &Path, error: &std::io::Error) -> StoreError {
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
     MIGRATOR.run(connection).await.map_err(|error| match error {
-        MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => StoreError::Newer { found },
+        MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
+            StoreError::Newer { found }
+        }
         error => StoreError::Unopenable { path: path.display().to_string(), why: error.to_string() },
     })
 }
@@ -198,7 +201,8 @@ impl Store for SqliteStore {
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError> {
         let mut connection = self.connection.lock().await;
         let mut transaction = write(&mut connection).await?;
-        let number = snapshots::keep(&mut transaction, &settlement.conversation_id, &settlement.finding).await?;
+        let number =
+            snapshots::keep(&mut transaction, &settlement.conversation_id, &settlement.finding).await?;
         fetches::settle(&mut transaction, &settlement).await?;
         transaction.commit().await?;
         Ok(number)
@@ -235,7 +239,7 @@ impl Store for SqliteStore {
     ) -> Result<(), StoreError> {
         let mut connection = self.connection.lock().await;
         let mut transaction = write(&mut connection).await?;
-        derived::save(&mut transaction, interpretations).await?;
+        derived::save(&mut transaction, &interpretations).await?;
         if let Some(through) = through {
             derived::follow(&mut transaction, through).await?;
         }

@@ -46,7 +46,10 @@ pub(super) async fn conversation(
     connection: &mut SqliteConnection,
     id: &ConversationId,
 ) -> Result<Option<Interpretation>, StoreError> {
-    let rows = query("SELECT * FROM conversations WHERE id = ?").bind(id.as_str()).fetch_all(&mut *connection).await?;
+    let rows = query("SELECT * FROM conversations WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_all(&mut *connection)
+        .await?;
     Ok(assembled(connection, &rows).await?.pop().map(|listed| listed.interpretation))
 }
 
@@ -90,7 +93,8 @@ fn conversation_row(row: &SqliteRow) -> Result<Listed, StoreError> {
     let interpretation = Interpretation {
         id,
         name: CONVERSATIONS.get(row, "name")?,
-        application_id: CONVERSATIONS.parsed_option(row, "application_id", |text| ApplicationId::parse(text).ok())?,
+        application_id: CONVERSATIONS
+            .parsed_option(row, "application_id", |text| ApplicationId::parse(text).ok())?,
         capture: Capture {
             state: CONVERSATIONS.parsed(row, "capture_state", CaptureState::named)?,
             reason: CONVERSATIONS.get(row, "capture_reason")?,

@@ -1,6 +1,6 @@
 //! The log of versions, and the documents they are made of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use sqlx::query;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -75,13 +75,15 @@ async fn insert(
     let snapshot_id: i64 = SNAPSHOTS.get(&row, "id")?;
     for (position, document) in (0_i64..).zip(&sighting.documents) {
         let document_id = document_id(connection, document).await?;
-        query("INSERT INTO snapshot_documents (snapshot_id, position, name, document_id) VALUES (?, ?, ?, ?)")
-            .bind(snapshot_id)
-            .bind(position)
-            .bind(document.name.to_string())
-            .bind(document_id)
-            .execute(&mut *connection)
-            .await?;
+        query(
+            "INSERT INTO snapshot_documents (snapshot_id, position, name, document_id) VALUES (?, ?, ?, ?)",
+        )
+        .bind(snapshot_id)
+        .bind(position)
+        .bind(document.name.to_string())
+        .bind(document_id)
+        .execute(&mut *connection)
+        .await?;
     }
     Ok(())
 }
@@ -122,17 +124,17 @@ pub(super) async fn digests(
     .bind(id.as_str())
     .fetch_all(connection)
     .await?;
-    let mut versions: BTreeMap<u32, Digests> = BTreeMap::new();
+    let mut versions: Vec<Digests> = Vec::new();
     for row in &rows {
         let number = SNAPSHOTS.get(row, "number")?;
-        if !versions.contains_key(&number) {
-            versions.insert(number, version(row, number)?);
+        if versions.last().is_none_or(|last| last.number != number) {
+            versions.push(version(row, number)?);
         }
-        if let (Some(name), Some(version)) = (name(row)?, versions.get_mut(&number)) {
-            version.documents.push((name, digest(row)?, size(row)?));
+        if let (Some(name), Some(last)) = (name(row)?, versions.last_mut()) {
+            last.documents.push((name, digest(row)?, size(row)?));
         }
     }
-    Ok(versions.into_values().collect())
+    Ok(versions)
 }
 
 fn version(row: &SqliteRow, number: u32) -> Result<Digests, StoreError> {

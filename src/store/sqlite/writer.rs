@@ -72,8 +72,10 @@ impl Writer {
         // Four statements in one go: each further exchange with the connection's thread would cost more than
         // what it asks for. Nothing in the text depends on the data but the number of rows, so it is prepared
         // once for each number.
-        let statement = format!("BEGIN IMMEDIATE; {}; {}; COMMIT", arrivals::insert(arrivals.len()), fetches::OWE);
-        let transaction = arrivals::bind(query(AssertSqlSafe(statement)), arrivals).bind(fetches::owed(arrivals));
+        let statement =
+            format!("BEGIN IMMEDIATE; {}; {}; COMMIT", arrivals::insert(arrivals.len()), fetches::OWE);
+        let transaction =
+            arrivals::bind(query(AssertSqlSafe(statement)), arrivals).bind(fetches::owed(arrivals));
         let mut connection = self.connection.lock().await;
         if let Err(error) = transaction.execute(&mut *connection).await {
             // Where it was the BEGIN that failed there is nothing to undo, and this fails too.

@@ -15,9 +15,11 @@ pub fn bytes(relative: &str) -> Vec<u8> {
 
 /// The names of the files in a folder under `tests/data`, in order. There is at least one.
 pub fn names(folder: &str) -> Vec<String> {
-    let entries = fs::read_dir(path(folder)).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let entries = fs::read_dir(path(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("the folder can be read").file_name())
+        .map(|name| name.into_string().expect("a name is a text"))
+        .collect();
     names.sort();
     assert!(!names.is_empty(), "{folder} is empty");
     names

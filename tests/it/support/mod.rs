@@ -1,3 +1,6 @@
 //! What tests share.
 
+pub mod daemon;
 pub mod data;
+pub mod keys;
+pub mod process;

@@ -1,0 +1,326 @@
+//! Looks at conversations, against a Vonage with state.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::time::Duration;
+
+use conversationd::domain::ids::ConversationId;
+use conversationd::simulator::{Call, Fault, Members, Pace};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::support::daemon::{PATIENCE, TestDaemon, World, standing_still_at};
+
+const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
+const ALICE: &str = "MEM-f44c872e-cba9-444f-88ae-0bfa630865a6";
+
+fn is_captured(conversation: &Value) -> bool {
+    conversation["capture"]["state"] == "captured"
+}
+
+fn is_ended(conversation: &Value) -> bool {
+    conversation["state"] == "ended"
+}
+
+/// The tutorial's call up to where both talk, and the rest.
+fn tutorial_in_two() -> (Call, Call) {
+    Call::tutorial().split_at("2018-10-25T09:31:00Z".parse().expect("it is an instant"))
+}
+
+async fn requests(daemon: &TestDaemon, count: usize) {
+    tokio::time::timeout(PATIENCE, daemon.vonage.wait_for_requests(count)).await.expect("Vonage is asked");
+}
+
+fn states(conversation: &Value) -> Vec<Value> {
+    let members = conversation["members"].as_array().expect("there are members");
+    members
+        .iter()
+        .map(|member| {
+            let states = member["states"].as_array().expect("a member has states").iter();
+            json!([
+                member["id"],
+                states.map(|state| json!([state["state"], state["at"]])).collect::<Vec<_>>()
+            ])
+        })
+        .collect()
+}
+
+async fn the_tutorials_call_is_recorded(world: World) {
+    let daemon = world.start().await;
+    let played = daemon.vonage.play(&Call::tutorial(), Pace::AfterEachLook).await;
+    assert!(played.is_accepted(), "{played:?}");
+    assert_eq!(played.missed_looks, 0);
+    let conversation = daemon.wait_for(TUTORIAL, |one| is_ended(one) && is_captured(one)).await;
+    assert_eq!(
+        states(&conversation),
+        [
+            json!([ALICE, [["JOINED", "2018-10-25T09:26:19.204Z"], ["JOINED", "2018-10-25T09:26:30.334Z"]]]),
+            json!([
+                "MEM-25ccda92-839d-4ac6-a7b2-de310224878b",
+                [["INVITED", "2018-10-25T09:26:19.385Z"], ["JOINED", "2018-10-25T09:26:30.270Z"]]
+            ]),
+        ]
+    );
+    let legs = conversation["legs"].as_array().unwrap();
+    let statuses = |leg: &Value| {
+        leg["statuses"].as_array().unwrap().iter().map(|status| status["status"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(legs.len(), 2);
+    for leg in legs {
+        assert_eq!(statuses(leg), ["started", "ringing", "answered", "completed"]);
+    }
+    let facts = ["direction", "from", "to", "started_at", "answered_at", "ended_at", "duration", "status"];
+    assert_eq!(
+        facts.map(|fact| conversation[fact].clone()),
+        [
+            json!("inbound"),
+            json!("447700000001"),
+            json!("447700000002"),
+            json!("2018-10-25T09:26:18.991Z"),
+            json!("2018-10-25T09:26:30.340Z"),
+            json!("2018-10-25T09:31:30.179Z"),
+            json!(300),
+            json!("completed"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_tutorials_call_is_recorded_with_embedded_members() {
+    the_tutorials_call_is_recorded(World::default()).await;
+}
+
+#[tokio::test]
+async fn the_tutorials_call_is_recorded_with_listed_members() {
+    the_tutorials_call_is_recorded(World { members: Members::Listed, ..World::default() }).await;
+}
+
+#[tokio::test]
+async fn the_tutorials_call_is_recorded_in_the_oldest_shape() {
+    the_tutorials_call_is_recorded(World { family: "beta", ..World::default() }).await;
+}
+
+#[tokio::test]
+async fn repeated_and_late_webhooks_tell_the_same_story() {
+    let daemon = World::default().start().await;
+    let played = daemon.vonage.play(&Call::tutorial().repeated().reversed(), Pace::AtOnce).await;
+    assert!(played.is_accepted());
+    let path = format!("/v1/conversations/{TUTORIAL}/webhooks");
+    let all_twice = |list: &Value| {
+        list["items"]
+            .as_array()
+            .is_some_and(|items| items.len() == 9 && items.iter().all(|item| item["deliveries"] == 2))
+    };
+    daemon.wait_for_path(&path, all_twice).await;
+    let statuses = |leg: &Value| -> Vec<String> {
+        let statuses = leg["statuses"].as_array().unwrap().iter();
+        statuses.map(|status| status["status"].as_str().unwrap().to_owned()).collect()
+    };
+    let is_told = |one: &Value| {
+        one["legs"].as_array().is_some_and(|legs| legs.iter().all(|leg| statuses(leg).len() == 4))
+    };
+    let conversation = daemon.wait_for(TUTORIAL, is_told).await;
+    for leg in conversation["legs"].as_array().unwrap() {
+        assert_eq!(statuses(leg), ["started", "ringing", "answered", "completed"]);
+    }
+    assert_eq!(conversation["state"], "ended");
+}
+
+#[tokio::test]
+async fn a_live_call_is_looked_at_each_poll_interval_and_an_unchanged_one_makes_no_version() {
+    let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    let daemon = world.start().await;
+    let (talk, _) = tutorial_in_two();
+    let last = talk.webhooks().last().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(last).await.is_accepted());
+    let first = daemon.wait_for(TUTORIAL, |one| one["capture"]["snapshots"] == 1).await;
+    let asked = daemon.vonage.requests().len();
+    daemon.advance(&clock, SignedDuration::from_secs(16));
+    requests(&daemon, asked + 1).await;
+    let later =
+        daemon.wait_for(TUTORIAL, |one| one["capture"]["last_at"] != first["capture"]["last_at"]).await;
+    assert_eq!(later["capture"]["snapshots"], 1, "{later}");
+    assert_eq!(later["capture"]["last_at"], "2018-10-25T09:26:56.000Z");
+    assert_eq!(later["state"], "live");
+    assert_eq!(later["ended_at"], Value::Null);
+}
+
+#[tokio::test]
+async fn after_the_last_leg_one_more_look_is_the_last() {
+    let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    let daemon = world.start().await;
+    let (talk, end) = tutorial_in_two();
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, is_captured).await;
+    let before = daemon.vonage.requests().len();
+    daemon.vonage.play(&end, Pace::AtOnce).await;
+    let ended =
+        daemon.wait_for(TUTORIAL, |one| is_ended(one) && one["legs"][1]["status"] == "completed").await;
+    assert_eq!(ended["capture"]["reason"], Value::Null);
+    requests(&daemon, before + 1).await;
+    let path = format!("/v1/conversations/{TUTORIAL}/webhooks");
+    daemon.wait_for_path(&path, |list| list["items"].as_array().is_some_and(|items| items.len() == 9)).await;
+    // Whatever of the last looks is still under way has ended when a later conversation was looked at.
+    daemon.vonage.play(&Call::inbound(1, "2018-10-25T09:26:40Z".parse().unwrap()), Pace::AtOnce).await;
+    let after = daemon.vonage.requests().iter().filter(|request| request.path.contains(TUTORIAL)).count();
+    daemon.advance(&clock, SignedDuration::from_mins(5));
+    daemon.vonage.play(&Call::inbound(2, "2018-10-25T09:32:40Z".parse().unwrap()), Pace::AtOnce).await;
+    let still = daemon.vonage.requests().iter().filter(|request| request.path.contains(TUTORIAL)).count();
+    assert!(still <= after + 1, "{after} looks before, {still} five minutes later");
+}
+
+#[tokio::test]
+async fn a_call_that_was_gone_before_the_first_look_is_said_to_be_missed() {
+    let daemon = World::default().start().await;
+    let call = Call::tutorial();
+    daemon.vonage.forget(&ConversationId::parse(TUTORIAL).unwrap());
+    for webhook in call.webhooks() {
+        assert!(daemon.vonage.send(webhook.clone()).await.is_accepted());
+    }
+    let missed = daemon.wait_for(TUTORIAL, |one| one["capture"]["state"] == "missed").await;
+    let reason = missed["capture"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("gone before the first look: Vonage answered 404 at "), "{reason}");
+    assert_eq!(missed["state"], "ended");
+}
+
+#[tokio::test]
+async fn server_errors_and_broken_connections_are_tried_again_with_growing_pauses() {
+    let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    let daemon = world.start().await;
+    daemon.vonage.answer_next(1, Fault::Status(500));
+    daemon.vonage.answer_next(1, Fault::Status(502));
+    daemon.vonage.answer_next(1, Fault::Close);
+    let (talk, _) = tutorial_in_two();
+    let first = talk.webhooks().next().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(first).await.is_accepted());
+    requests(&daemon, 1).await;
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["reason"].is_string()).await;
+    for tried in 2..=4 {
+        daemon.advance(&clock, SignedDuration::from_millis(100 << tried));
+        requests(&daemon, tried).await;
+        daemon.wait_for(TUTORIAL, |one| is_captured(one) == (tried == 4)).await;
+    }
+}
+
+fn talk_without_webhooks(mut call: Call) -> Call {
+    call.steps.retain(|step| matches!(step.action, conversationd::simulator::Action::Change(_)));
+    call
+}
+
+#[tokio::test]
+async fn a_429_holds_everything_up_for_as_long_as_it_says() {
+    let daemon = World::default().start().await;
+    daemon.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(Duration::from_secs(1)) });
+    let (talk, _) = tutorial_in_two();
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, is_captured).await;
+    let requests = daemon.vonage.requests();
+    assert_eq!(requests[0].status, Some(429));
+    assert!(requests[1].received.duration_since(requests[0].received) >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_429_without_a_time_is_tried_again_too() {
+    let daemon = World::default().start().await;
+    daemon.vonage.answer_next(1, Fault::TooManyRequests { retry_after: None });
+    let (talk, _) = tutorial_in_two();
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, is_captured).await;
+}
+
+#[tokio::test]
+async fn a_refused_token_keeps_the_look_owed() {
+    let daemon = World::default().start().await;
+    daemon.vonage.refuse_tokens(true);
+    let (talk, _) = tutorial_in_two();
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    let pending = daemon.wait_for(TUTORIAL, |one| one["capture"]["reason"].is_string()).await;
+    assert_eq!(pending["capture"]["state"], "pending");
+    daemon.vonage.refuse_tokens(false);
+    daemon.wait_for(TUTORIAL, is_captured).await;
+    let requests = daemon.vonage.requests();
+    let good = requests.iter().filter(|request| request.status == Some(200));
+    let tokens: std::collections::HashSet<_> = good.map(|request| request.jti.clone()).collect();
+    assert_eq!(tokens.len(), 1, "one token serves every request");
+}
+
+#[tokio::test]
+async fn a_look_that_fails_for_too_long_is_given_up_and_says_so() {
+    let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    let daemon = world.start().await;
+    daemon.vonage.answer_next(1000, Fault::Status(500));
+    let (talk, _) = tutorial_in_two();
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["reason"].is_string()).await;
+    daemon.advance(&clock, SignedDuration::from_mins(11));
+    let missed = daemon.wait_for(TUTORIAL, |one| one["capture"]["state"] == "missed").await;
+    let reason = missed["capture"]["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("given up at 2018-10-25T09:37:40.000Z: Vonage could not be reached"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn the_rate_is_kept_however_many_calls_there_are() {
+    let world = World { members: Members::Listed, more: "requests_per_second = 10", ..World::default() };
+    let daemon = world.start().await;
+    let start = "2026-03-09T10:15:30Z".parse().unwrap();
+    for number in 0..8 {
+        let (talk, _) = Call::inbound(number, start).split_at(start + SignedDuration::from_secs(15));
+        daemon.vonage.play(&talk, Pace::AtOnce).await;
+    }
+    requests(&daemon, 25).await;
+    assert!(daemon.vonage.peak_per_second() <= 10, "{} in a second", daemon.vonage.peak_per_second());
+}
+
+#[tokio::test]
+async fn a_restart_resumes_what_is_owed() {
+    let mut daemon = World::default().start().await;
+    daemon.vonage.answer_next(1000, Fault::Status(503));
+    let (talk, _) = tutorial_in_two();
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["reason"].is_string()).await;
+    daemon.stop().await;
+    daemon.vonage.answer_properly();
+    daemon.start_again().await;
+    daemon.wait_for(TUTORIAL, is_captured).await;
+}
+
+#[tokio::test]
+async fn both_conversations_of_a_transfer_are_looked_at() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    assert_eq!(daemon.post_event(crate::support::data::bytes("events/transfer.json")).await.status, 204);
+    requests(&daemon, 2).await;
+    let paths: Vec<String> = daemon.vonage.requests().into_iter().map(|request| request.path).collect();
+    for id in ["CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f", "CON-9a8b7c6d-1e2f-4a3b-9c4d-5e6f70819203"] {
+        assert!(paths.contains(&format!("/v0.3/conversations/{id}")), "{paths:?}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_in_an_answer_are_never_stored() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    let id = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
+    let path = format!("/v0.3/conversations/{id}");
+    for (name, secret) in
+        [("embedded_sip_member", "not-a-real-password"), ("embedded_websocket_member", "SECRET")]
+    {
+        let body =
+            String::from_utf8(crate::support::data::bytes(&format!("conversations/{name}.json"))).unwrap();
+        assert!(body.contains(secret));
+        daemon.vonage.serve_document(&path, 200, body);
+        let event =
+            json!({"conversation_uuid": id, "uuid": "a", "status": "started", "about": name}).to_string();
+        assert_eq!(daemon.post_event(event).await.status, 204);
+        let number = if name.contains("sip") { 1 } else { 2 };
+        let kept =
+            daemon.wait_for_path(&format!("/v1/conversations/{id}/snapshots/{number}"), |_| true).await;
+        assert!(!kept.to_string().contains(secret), "{kept}");
+        assert!(kept.to_string().contains("[redacted]"));
+        let stored = daemon.store_bytes();
+        assert!(!stored.windows(secret.len()).any(|window| window == secret.as_bytes()), "{name}");
+    }
+}

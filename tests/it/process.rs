@@ -1,0 +1,160 @@
+//! The real binary: what systemd is told, and what survives a kill.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use conversationd::domain::clock::SystemClock;
+use conversationd::domain::ids::ApplicationId;
+use conversationd::simulator::{Action, Call, Fault, Members, Pace, Settings, Simulator};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::daemon::{PATIENCE, World};
+use crate::support::keys;
+use crate::support::process::{Process, SOON, configure, log};
+
+const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
+
+struct Place {
+    directory: TempDir,
+    vonage: Simulator,
+    private: u16,
+}
+
+async fn place() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let vonage = Simulator::start(Settings {
+        application_id: ApplicationId::parse(keys::APPLICATION).unwrap(),
+        public_key_pem: keys::pair().public.clone(),
+        api_key: keys::API_KEY.to_owned(),
+        signature_secret: keys::SECRET.into(),
+        webhooks: "http://127.0.0.1:9".parse().unwrap(),
+        members: Members::Embedded,
+        clock: Arc::new(SystemClock),
+    })
+    .await
+    .unwrap();
+    let [public, private] =
+        configure(directory.path(), &World::default(), vonage.api_url().as_str()).unwrap();
+    vonage.send_webhooks_to(format!("http://127.0.0.1:{public}").parse().unwrap());
+    Place { directory, vonage, private }
+}
+
+impl Place {
+    async fn wait_for(&self, condition: impl Fn(&Value) -> bool) {
+        let url = format!("http://127.0.0.1:{}/v1/conversations/{TUTORIAL}", self.private);
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asking = async {
+            let mut turns = tokio::time::interval(std::time::Duration::from_millis(10));
+            loop {
+                turns.tick().await;
+                let text = http.get(&url).send().await.unwrap().text().await.unwrap();
+                if serde_json::from_str(&text).is_ok_and(|answer| condition(&answer)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.expect("what is waited for comes about");
+    }
+}
+
+/// The state of the tutorial's call while both talk, and one webhook that tells of it.
+async fn both_talk(vonage: &Simulator) -> conversationd::simulator::Webhook {
+    let (mut talk, _) = Call::tutorial().split_at("2018-10-25T09:31:00Z".parse().unwrap());
+    let webhook = talk.webhooks().last().unwrap().clone();
+    talk.steps.retain(|step| matches!(step.action, Action::Change(_)));
+    vonage.play(&talk, Pace::AtOnce).await;
+    webhook
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_is_told_of_readiness_and_of_the_end() {
+    let place = place().await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    let webhook = both_talk(&place.vonage).await;
+    assert!(place.vonage.send(webhook).await.is_accepted(), "READY means that webhooks are taken");
+    process.signal("TERM");
+    assert_eq!(process.told(), "STOPPING=1");
+    assert!(process.ended().success(), "{}", log(place.directory.path()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_drains_what_has_been_begun() {
+    let place = place().await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    let call = Call::tutorial();
+    let (played, ()) = tokio::join!(place.vonage.play(&call, Pace::AtOnce), async {
+        place.vonage.wait_for_requests(1).await;
+        process.signal("TERM");
+    });
+    assert!(process.ended().success(), "{}", log(place.directory.path()));
+    let accepted: Vec<_> = played.deliveries.iter().filter(|delivery| delivery.is_accepted()).collect();
+    assert!(!accepted.is_empty());
+
+    let again = Process::start(place.directory.path());
+    assert_eq!(again.told(), "READY=1");
+    let bodies = accepted.len();
+    let url = format!("http://127.0.0.1:{}/v1/conversations/{TUTORIAL}/webhooks", place.private);
+    place.wait_for(|_| true).await;
+    let kept: Value = serde_json::from_str(&reqwest::get(url).await.unwrap().text().await.unwrap()).unwrap();
+    assert!(kept["items"].as_array().unwrap().len() >= bodies, "everything that was acknowledged is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_the_reply_and_the_look_loses_nothing() {
+    let place = place().await;
+    place.vonage.answer_next(100_000, Fault::Hang);
+    let webhook = both_talk(&place.vonage).await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    assert!(place.vonage.send(webhook).await.is_accepted());
+    process.signal("KILL");
+    assert!(!process.ended().success());
+    place.vonage.answer_properly();
+
+    let before = place.vonage.requests().len();
+    let again = Process::start(place.directory.path());
+    assert_eq!(again.told(), "READY=1");
+    let ready = Instant::now();
+    tokio::time::timeout(PATIENCE, place.vonage.wait_for_requests(before + 1)).await.unwrap();
+    assert!(ready.elapsed() < SOON, "the owed look begins within a second of the start");
+    place.wait_for(|one| one["capture"]["state"] == "captured").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_hold_no_number_body_or_token() {
+    let place = place().await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    place.vonage.answer_next(1, Fault::Status(500));
+    place.vonage.play(&Call::tutorial(), Pace::AtOnce).await;
+    place.wait_for(|one| one["state"] == "ended").await;
+    process.signal("TERM");
+    assert!(process.ended().success());
+    let log = log(place.directory.path());
+    assert!(log.contains("ready"), "{log}");
+    for secret in ["44770", "eyJ", "vapi-user", keys::SECRET, "BEGIN"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_configuration_ends_with_78_and_every_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("conversationd.toml");
+    std::fs::write(&file, "[webhooks]\nlisten = \"nowhere\"\nlsten = 1\n[fetch]\nconcurrency = 0\n").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_conversationd"))
+        .args(["serve", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let told = String::from_utf8_lossy(&output.stderr);
+    for fault in ["webhooks.listen: ", "webhooks.lsten: ", "fetch.concurrency: "] {
+        assert!(told.contains(fault), "{told}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The real binary, as systemd would run it.
+
+use std::fs;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::daemon::{PATIENCE, World, write_configuration};
+
+/// A daemon in a process of its own. It is killed when the test ends.
+pub struct Process {
+    child: Child,
+    notifications: UnixDatagram,
+}
+
+impl Process {
+    /// Starts `serve` in `directory` and does not wait for anything.
+    pub fn start(directory: &Path) -> Self {
+        let socket = directory.join("notify.socket");
+        let _ = fs::remove_file(&socket);
+        let notifications = UnixDatagram::bind(&socket).expect("a socket can be bound");
+        notifications.set_read_timeout(Some(PATIENCE)).expect("a socket can have a timeout");
+        let log = fs::File::create(directory.join("log")).expect("a file can be made");
+        let child = Command::new(env!("CARGO_BIN_EXE_conversationd"))
+            .args(["serve", "--config"])
+            .arg(directory.join("conversationd.toml"))
+            .env("NOTIFY_SOCKET", &socket)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the binary can be started");
+        Self { child, notifications }
+    }
+
+    /// Waits for what systemd is told next.
+    pub fn told(&self) -> String {
+        let mut buffer = [0; 256];
+        let length = self.notifications.recv(&mut buffer).expect("systemd is told");
+        String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill is there").success());
+    }
+
+    /// Waits for the end.
+    pub fn ended(mut self) -> ExitStatus {
+        let (done, ended) = std::sync::mpsc::channel();
+        let id = self.child.id();
+        std::thread::scope(|scope| {
+            let child = &mut self.child;
+            scope.spawn(move || done.send(child.wait()));
+            let Ok(status) = ended.recv_timeout(PATIENCE) else {
+                let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
+                panic!("the process does not end");
+            };
+            status.expect("the process can be waited for")
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes a configuration with fixed ports, which a restarted process has again, and returns them.
+pub fn configure(directory: &Path, world: &World, api_url: &str) -> io::Result<[u16; 2]> {
+    write_configuration(directory, world, api_url);
+    let ports = [free_port()?, free_port()?];
+    let file = directory.join("conversationd.toml");
+    let mut text = fs::read_to_string(&file)?;
+    for port in ports {
+        text = text.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+    }
+    fs::write(file, text)?;
+    Ok(ports)
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// What the process has logged so far.
+pub fn log(directory: &Path) -> String {
+    fs::read_to_string(directory.join("log")).unwrap_or_default()
+}
+
+/// How soon after its start the daemon must have begun what it owed.
+pub const SOON: Duration = Duration::from_secs(1);
