@@ -48,7 +48,9 @@ pub enum DaemonError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// TLS cannot be set up.
-    #[error("TLS cannot be set up on this machine: {0}")]
+    #[error(
+        "TLS cannot be set up on this machine ({0}): install the system's CA certificates (package ca-certificates)"
+    )]
     Tls(reqwest::Error),
     /// No application is configured.
     #[error("no [[application]] is configured: add one with its id and private_key_file")]

@@ -40,6 +40,8 @@ pub(super) fn check(
     let signatures = webhooks.one_of("signatures", &["auto", "required", "off"]);
     let query_listen = Section::of(&effective, "query", faults).private_address("listen");
     let ncco = Section::of(&effective, "answer", faults).ncco("ncco_file");
+    Section::of(&effective, "answer", faults).duration("forward_timeout", SignedDuration::from_millis(1));
+    Section::of(&effective, "reconcile", faults).duration("interval", SignedDuration::ZERO);
     let store = Section::of(&effective, "store", faults).store("url", environment);
     let fetch = fetch(&mut Section::of(&effective, "fetch", faults));
     refuse_what_is_not_acted_on(&effective, faults);

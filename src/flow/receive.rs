@@ -91,7 +91,10 @@ impl Receiver {
     /// When it is not to be believed, cannot be read, or could not be stored.
     pub async fn event(&self, request: Request) -> Result<(), ReceiveError> {
         let arrival = self.believed(request)?;
-        self.store.append(arrival).await.map_err(ReceiveError::NotStored)?;
+        self.store.append(arrival).await.map_err(|why| {
+            count_refusal("not stored");
+            ReceiveError::NotStored(why)
+        })?;
         self.wake();
         Ok(())
     }

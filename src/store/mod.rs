@@ -102,8 +102,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- looks
 
-    /// Takes out at most `limit` looks that are due at `now`, the longest due first, and keeps them from
-    /// everybody else until `until`.
+    /// Takes out at most `limit` looks that are due at `now`, conversations that were never seen first and
+    /// then the longest due, and keeps them from everybody else until `until`.
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError>;
 
     /// When the next look that nobody has taken out is due.
@@ -154,7 +154,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether the store can be written to now.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// Finishes what is queued, and closes the files.
+    /// Takes no more arrivals and lets the [`Writer`] end when it has written those that are queued.
     async fn close(&self);
 }
 

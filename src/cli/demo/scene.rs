@@ -28,6 +28,9 @@ use crate::simulator::{Members, Settings, Simulator};
 /// Where the daemon listens if nobody else does.
 const USUAL_PORTS: [u16; 2] = [3000, 3001];
 
+/// The application of the demo: the same each time, so that a directory can be used again.
+const APPLICATION: &str = "c0a11ed0-0000-4000-8000-000000000001";
+
 /// The account of the demo.
 const API_KEY: &str = "a1b2c3d4";
 
@@ -63,13 +66,12 @@ impl Scene {
         };
         fs::create_dir_all(&directory)?;
         let directory = directory.canonicalize()?;
-        let application = Uuid::new_v4().to_string();
         let secret = Uuid::new_v4().to_string();
         let public_key_pem = write_key(&directory.join("private.key"))?;
         let listeners =
             Listeners { public: listen(USUAL_PORTS[0]).await?, private: listen(USUAL_PORTS[1]).await? };
         let simulator = Simulator::start(Settings {
-            application_id: ApplicationId::parse(application.as_str()).expect("a UUID is an id"),
+            application_id: ApplicationId::parse(APPLICATION).expect("a UUID is an id"),
             public_key_pem,
             api_key: API_KEY.to_owned(),
             signature_secret: secret.clone().into(),
@@ -81,7 +83,7 @@ impl Scene {
         write_private(&directory.join("signature.secret"), secret.as_bytes())?;
         write_private(&directory.join("ncco.json"), NCCO.as_bytes())?;
         let file = directory.join("conversationd.toml");
-        write_private(&file, configuration(&directory, &listeners, &application, &simulator)?.as_bytes())?;
+        write_private(&file, configuration(&directory, &listeners, APPLICATION, &simulator)?.as_bytes())?;
         let config = Config::load(Some(&file), &Environment::default())?;
         let daemon = daemon::start(config, listeners, clock()).await?;
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();

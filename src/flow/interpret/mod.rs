@@ -32,12 +32,7 @@ pub fn interpret(history: &History) -> Interpretation {
             .chain(documents.iter().filter_map(ConversationDocument::created_at))
             .chain(members.iter().flat_map(|member| member.states.iter().filter_map(|state| state.at))),
     );
-    let ended_at = match ending {
-        Ending::Open => None,
-        Ending::Settling(_) | Ending::Over => {
-            legs.iter().filter_map(|leg| leg.ended_at).max().or(history.fetch.gone_at)
-        }
-    };
+    let ended_at = ended_at(ending, history, &legs);
     Interpretation {
         id: history.conversation_id.clone(),
         name: documents.iter().rev().find_map(ConversationDocument::name),
@@ -81,6 +76,15 @@ fn ending(history: &History, legs: &[LegAccount]) -> Ending {
         (Ending::Over, Ending::Over) => Ending::Over,
     });
     latest.unwrap_or(Ending::Open)
+}
+
+/// Vonage's time of the last leg's end; where a leg's end was never told, when the conversation was found gone.
+fn ended_at(ending: Ending, history: &History, legs: &[LegAccount]) -> Option<Timestamp> {
+    if ending == Ending::Open {
+        return None;
+    }
+    let every_end: Option<Vec<Timestamp>> = legs.iter().map(|leg| leg.ended_at).collect();
+    every_end.and_then(|ends| ends.into_iter().max()).or(history.fetch.gone_at)
 }
 
 fn earliest(instants: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
