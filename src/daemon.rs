@@ -11,7 +11,6 @@ use tokio::net::TcpListener;
 
 use crate::config::{Application, Config};
 use crate::domain::clock::Clock;
-use crate::domain::fetch::{FetchState, Finding, Settlement};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::Sighting;
 use crate::flow::Wake;
@@ -277,10 +276,11 @@ pub async fn look(
     let clients = clients(config, &clock)?;
     let client = clients.get(&application.id).expect("there is a client for each application");
     match client.look(id, None).await {
-        Look::Seen(sighting) => Ok(sighting),
+        Look::Seen(sighting) | Look::Interrupted(sighting, _) => Ok(sighting),
         Look::Unchanged(_) => unreachable!("nothing was known that could be unchanged"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),
         Look::Refused(status) => Err(DaemonError::Refused(status)),
+        Look::NoApplication => Err(DaemonError::NoApplication),
         Look::Unreachable(failure) => Err(DaemonError::Unreachable(failure)),
     }
 }
@@ -289,34 +289,16 @@ pub async fn look(
 /// snapshot.
 ///
 /// # Errors
-/// When the store cannot be opened or written.
+/// When there is no application, or the store cannot be opened or written.
 pub async fn keep(
     config: &Config,
-    clock: &dyn Clock,
-    id: ConversationId,
+    id: &ConversationId,
     sighting: Sighting,
 ) -> Result<Option<u32>, DaemonError> {
+    let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
     let (store, _writer) = store::open_shared(&config.store).await?;
-    let before = store.histories(std::slice::from_ref(&id)).await?.pop();
-    let state = before.map_or_else(
-        || FetchState {
-            application_id: config.applications.first().map(|application| application.id.clone()),
-            due_at: None,
-            failures: 0,
-            failing_since: None,
-            trouble: None,
-            gone_at: None,
-            gave_up_at: None,
-        },
-        |history| history.fetch,
-    );
-    // Nothing that a webhook has asked for is settled by this look: the daemon's own is still owed.
-    let finding = Finding::Seen(sighting);
-    let settlement =
-        Settlement { conversation_id: id, asked: i64::MAX, finding, state, settled_at: clock.now() };
-    let number = store.settle(settlement).await?;
-    let deriver = Deriver::new(Arc::clone(&store), Wake::default());
-    deriver.step().await?;
+    let number = store.keep(id, &application.id, sighting).await?;
+    Deriver::new(Arc::clone(&store), Wake::default()).step().await?;
     store.close().await;
     Ok(number)
 }

@@ -131,7 +131,7 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if !self.lifecycle.soft.is_cancelled() {
+        if !self.lifecycle.soft.is_cancelled() || std::thread::panicking() {
             tracing::error!(task = self.name, "a task that should run on has died; the daemon stops");
             self.lifecycle.died.store(true, Ordering::SeqCst);
             self.lifecycle.soft.cancel();

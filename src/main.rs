@@ -8,6 +8,9 @@ use conversationd::config::Environment;
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn main() -> ExitCode {
-    let environment = Environment::new(std::env::vars().collect());
+    // A variable that is not text is none of ours.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = Environment::new(variables.collect());
     Arguments::parse().run(&environment)
 }

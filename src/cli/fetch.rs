@@ -36,7 +36,7 @@ impl Fetch {
             shown.for_each(|document| println!("{}", readable(&document.body)));
         }
         if self.keep {
-            let number = daemon::keep(&config, &*clock(), self.id, sighting).await?;
+            let number = daemon::keep(&config, &self.id, sighting).await?;
             if let Some(number) = number {
                 eprintln!("kept as snapshot {number}");
             }

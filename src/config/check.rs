@@ -24,6 +24,9 @@ struct Section<'a> {
     faults: &'a mut Faults,
 }
 
+/// The longest duration: more is surely a slip, and would lead beyond the instants that can be written.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 365);
+
 /// A value was there and meant nothing; the fault is noted.
 struct Faulty;
 
@@ -202,7 +205,11 @@ impl<'a> Section<'a> {
     }
 
     fn duration(&mut self, key: &str, least: SignedDuration) -> Option<SignedDuration> {
-        let duration = self.text(key).parse::<SignedDuration>().ok().filter(|duration| *duration >= least);
+        let duration = self
+            .text(key)
+            .parse::<SignedDuration>()
+            .ok()
+            .filter(|duration| (least..=LONGEST).contains(duration));
         if duration.is_none() {
             self.fault(key, format!("must be a duration of at least {least:#}, such as \"15s\" or \"10m\""));
         }
@@ -222,7 +229,10 @@ impl<'a> Section<'a> {
 
     fn store(&mut self, key: &str, environment: &Environment) -> Option<PathBuf> {
         let path = self.text(key).strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
-        let path = path.map(|path| path.split('?').next().unwrap_or(path)).filter(|path| !path.is_empty());
+        let path = path.map(|path| path.split('?').next().unwrap_or(path));
+        // SQLite has names that are no files: what is kept in memory is not kept.
+        let path =
+            path.filter(|path| !path.is_empty() && !path.starts_with(':') && !path.starts_with("file:"));
         let Some(path) = path else {
             self.fault(key, "must be \"sqlite:\" and a path, such as \"sqlite:conversationd.db\"");
             return None;

@@ -40,8 +40,10 @@ pub struct Known {
 pub enum Trouble {
     /// Vonage does not know the conversation, and it was never seen here.
     NotYet,
-    /// Vonage refused the token, or there is none: 401, 403, or no application is configured.
+    /// Vonage refused the token: 401, 403.
     Refused,
+    /// Nobody has a token for it: its application is not configured.
+    NoApplication,
     /// Vonage could not be reached or did not answer usefully.
     Unreachable,
 }
@@ -53,6 +55,7 @@ impl Trouble {
         match self {
             Self::NotYet => "not yet",
             Self::Refused => "refused",
+            Self::NoApplication => "no application",
             Self::Unreachable => "unreachable",
         }
     }
@@ -60,7 +63,9 @@ impl Trouble {
     /// The trouble of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::NotYet, Self::Refused, Self::Unreachable].into_iter().find(|trouble| trouble.as_str() == name)
+        [Self::NotYet, Self::Refused, Self::NoApplication, Self::Unreachable]
+            .into_iter()
+            .find(|trouble| trouble.as_str() == name)
     }
 }
 

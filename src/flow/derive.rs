@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wake;
 use super::interpret::interpret;
+use crate::domain::history::History;
+use crate::domain::ids::ConversationId;
 use crate::store::{Stale, Store, StoreError};
 
 /// Arrivals that are followed up, and looks, in one transaction: few enough not to keep the writer from
@@ -20,6 +22,9 @@ const REST_FACTOR: u32 = 9;
 
 /// The longest rest.
 const LONGEST_REST: Duration = Duration::from_millis(500);
+
+/// The longest sleep: somebody else may have added to the store.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 /// The pause after the store failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -64,7 +69,9 @@ impl Deriver {
                 () = stop.cancelled() => {}
                 () = async { match rest {
                     Some(rest) => tokio::time::sleep(rest).await,
-                    None => self.wake.woken().await,
+                    None => {
+                        let _ = tokio::time::timeout(LONGEST_SLEEP, self.wake.woken()).await;
+                    }
                 } } => {}
             }
         }
@@ -80,9 +87,31 @@ impl Deriver {
             return Ok(Step::Idle);
         }
         let conversations: Vec<_> = stale.conversations.into_iter().collect();
-        let histories = self.store.histories(&conversations).await?;
+        let histories = self.readable(&conversations).await?;
+        if histories.is_empty() && stale.through.is_none() {
+            return Ok(Step::Idle);
+        }
         let interpreted = histories.iter().map(|history| (interpret(history), history.revision));
         self.store.save(interpreted.collect(), stale.through).await?;
         Ok(Step::Did(histories.len()))
+    }
+
+    /// The histories that can be read: one that cannot must not hold up the others.
+    async fn readable(&self, conversations: &[ConversationId]) -> Result<Vec<History>, StoreError> {
+        match self.store.histories(conversations).await {
+            Err(StoreError::Corrupt { .. }) => {}
+            outcome => return outcome,
+        }
+        let mut histories = Vec::new();
+        for conversation in conversations {
+            match self.store.histories(std::slice::from_ref(conversation)).await {
+                Ok(readable) => histories.extend(readable),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(%error, %conversation, "a conversation cannot be interpreted");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(histories)
     }
 }

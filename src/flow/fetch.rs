@@ -1,8 +1,7 @@
 //! Looks at what is due: lease → look → keep (one transaction) → when next.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -32,8 +31,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// The pause after the store failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Stands for the status of an answer where nobody could be asked.
-const NO_APPLICATION: u16 = 0;
+/// How long begun looks may take after the stop: an answer's time, and less than the whole drain's.
+const FINISHING: Duration = Duration::from_secs(6);
 
 /// What the fetcher works with.
 #[derive(Debug)]
@@ -58,31 +57,31 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Fetcher {
     parts: Parts,
-    /// What the last answers of Vonage said of its health, as a [`Health`].
-    health: AtomicU8,
+    /// What the last look of each application said of Vonage. A std mutex: never held across an await.
+    health: Mutex<HashMap<Option<ApplicationId>, Health>>,
 }
 
 /// Whether Vonage answers: noticed here so that a change is logged, and not every failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 enum Health {
-    Answering = 0,
-    Refusing = 1,
-    Unreachable = 2,
+    Answering,
+    Refusing,
+    Unreachable,
 }
 
 impl Fetcher {
     /// A fetcher of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, health: AtomicU8::new(Health::Answering as u8) })
+        Arc::new(Self { parts, health: Mutex::default() })
     }
 
-    /// Works until the stop, and then finishes the looks that it has begun.
+    /// Works until the stop, and then gives the looks that it has begun some time to finish. Those that it
+    /// leaves, such as one that waits for its turn, are still owed.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = JoinSet::new();
         while !stop.is_cancelled() {
-            let sleep = match self.begin(&mut looks, &stop).await {
+            let sleep = match self.begin(&mut looks).await {
                 Ok(next_due) => self.until(next_due),
                 Err(error) => {
                     tracing::error!(%error, "owed looks could not be read from the store; trying again");
@@ -101,7 +100,10 @@ impl Fetcher {
                 () = tokio::time::sleep(sleep), if self.has_room(&looks) => {}
             }
         }
-        while looks.join_next().await.is_some() {}
+        let finished = async { while looks.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISHING, finished).await.is_err() {
+            tracing::info!(looks = looks.len(), "looks were left for the next start");
+        }
     }
 
     fn has_room(&self, looks: &JoinSet<()>) -> bool {
@@ -109,11 +111,7 @@ impl Fetcher {
     }
 
     /// Takes out as many looks as there is room for and begins them. Returns when the next one is due.
-    async fn begin(
-        self: &Arc<Self>,
-        looks: &mut JoinSet<()>,
-        stop: &CancellationToken,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    async fn begin(self: &Arc<Self>, looks: &mut JoinSet<()>) -> Result<Option<Timestamp>, StoreError> {
         let store = &self.parts.store;
         let now = self.parts.clock.now();
         // Asking first spares the writer a transaction for each wake-up that has nothing to say.
@@ -124,8 +122,7 @@ impl Fetcher {
         }
         for lease in store.lease(now, now + LEASE, room).await? {
             let fetcher = Arc::clone(self);
-            let stop = stop.clone();
-            looks.spawn(async move { fetcher.fulfil(lease, stop).await });
+            looks.spawn(async move { fetcher.fulfil(lease).await });
         }
         store.next_due().await
     }
@@ -138,17 +135,17 @@ impl Fetcher {
     }
 
     /// One look, from the lease to its end.
-    async fn fulfil(&self, lease: Lease, stop: CancellationToken) {
+    async fn fulfil(&self, lease: Lease) {
         let look = match self.client(&lease) {
             Some(client) => client.look(&lease.conversation_id, lease.known.as_ref()).await,
-            None => Look::Refused(NO_APPLICATION),
+            None => Look::NoApplication,
         };
         self.observe(&look, &lease);
         let now = self.parts.clock.now();
         let state = self.state_after(&lease, &look, now).await;
         let settlement =
             self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
-        self.keep(settlement, stop).await;
+        self.keep(settlement).await;
     }
 
     /// Who asks for the lease's conversation. One that was heard of before its application was configured
@@ -186,55 +183,66 @@ impl Fetcher {
         interpret(&history).state(now)
     }
 
-    /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works.
-    async fn keep(&self, settlement: Settlement, stop: CancellationToken) {
+    /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works, or
+    /// until the drain ends this.
+    async fn keep(&self, settlement: Settlement) {
+        let conversation = settlement.conversation_id.clone();
         let mut failed_before = false;
         while let Err(error) = self.parts.store.settle(settlement.clone()).await {
             if !failed_before {
-                tracing::error!(%error, conversation = %settlement.conversation_id, "a look could not be kept; trying again");
+                tracing::error!(%error, %conversation, "a look could not be kept; trying again");
                 failed_before = true;
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(AFTER_FAILURE) => {}
+            if matches!(error, StoreError::Corrupt { .. }) {
+                // Trying again does not help. The lease runs out, and the look is done anew.
+                return;
             }
+            tokio::time::sleep(AFTER_FAILURE).await;
         }
         self.parts.changed.wake();
         if settlement.state.gave_up_at.is_some() {
             metrics::counter!("conversationd_looks_given_up_total").increment(1);
-            tracing::warn!(conversation = %settlement.conversation_id, "looking at a conversation was given up");
+            tracing::warn!(%conversation, "looking at a conversation was given up");
         }
     }
 
-    /// Counts the look, and says it when Vonage begins or ceases to answer.
+    /// Counts the look, and says it when Vonage begins or ceases to answer for an application.
     fn observe(&self, look: &Look, lease: &Lease) {
         let (outcome, health) = match look {
             Look::Seen(_) => ("seen", Health::Answering),
             Look::Unchanged(_) => ("unchanged", Health::Answering),
             Look::Gone(_) => ("gone", Health::Answering),
             Look::NotYet(_) => ("not yet", Health::Answering),
+            Look::Interrupted(..) => ("interrupted", Health::Unreachable),
             Look::Refused(_) => ("refused", Health::Refusing),
+            Look::NoApplication => ("no application", Health::Refusing),
             Look::Unreachable(_) => ("unreachable", Health::Unreachable),
         };
         metrics::counter!("conversationd_looks_total", "outcome" => outcome).increment(1);
-        let before = self.health.swap(health as u8, Ordering::SeqCst);
-        if before == health as u8 {
+        let application = lease.state.application_id.as_ref();
+        let before = {
+            let mut health_of = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+            health_of.insert(application.cloned(), health).unwrap_or(Health::Answering)
+        };
+        if before == health {
             return;
         }
+        let application = application.map(ApplicationId::as_str);
         match look {
-            Look::Refused(NO_APPLICATION) => tracing::error!(
-                conversation = %lease.conversation_id,
-                "a conversation's application is not configured, so it cannot be fetched; add an [[application]]"
+            Look::NoApplication => tracing::error!(
+                application,
+                "conversations of an application that is not configured cannot be fetched; add an [[application]]"
             ),
             Look::Refused(status) => tracing::error!(
+                application,
                 status,
                 "Vonage refuses the application's token: check [[application]] id and private_key_file and this \
                  machine's clock; looks stay owed"
             ),
-            Look::Unreachable(failure) => {
-                tracing::warn!(%failure, "a look failed; trying again with growing pauses");
+            Look::Unreachable(failure) | Look::Interrupted(_, failure) => {
+                tracing::warn!(application, %failure, "a look failed; trying again with growing pauses");
             }
-            _ => tracing::info!("Vonage answers again"),
+            _ => tracing::info!(application, "Vonage answers again"),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Patience {
     /// Ends the lease of a look.
     pub(super) fn settle(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> Settlement {
         let finding = match look {
-            Look::Seen(sighting) => Finding::Seen(sighting.clone()),
+            Look::Seen(sighting) | Look::Interrupted(sighting, _) => Finding::Seen(sighting.clone()),
             Look::Unchanged(at) => Finding::Unchanged(*at),
             _ => Finding::Nothing,
         };
@@ -56,15 +56,20 @@ impl Patience {
             Look::NotYet(_) => {
                 self.failed(before, Trouble::NotYet, backoff(before.failures + 1, jitter), now)
             }
+            // Nothing changes before the configuration does, and that takes a restart.
+            Look::NoApplication => {
+                failing(before, Trouble::NoApplication, Some(now + self.give_up_after), now)
+            }
             Look::Refused(_) => {
                 // Never given up: only the operator can mend it, and a persistent conversation will still be there.
                 let due_at = Some(now + backoff(before.failures + 1, jitter));
                 failing(before, Trouble::Refused, due_at, now)
             }
-            Look::Unreachable(Failure::Throttled(pause)) => {
+            Look::Unreachable(Failure::Throttled(pause))
+            | Look::Interrupted(_, Failure::Throttled(pause)) => {
                 self.failed(before, Trouble::Unreachable, *pause, now)
             }
-            Look::Unreachable(_) => {
+            Look::Unreachable(_) | Look::Interrupted(..) => {
                 self.failed(before, Trouble::Unreachable, backoff(before.failures + 1, jitter), now)
             }
         }

@@ -1,7 +1,7 @@
 //! The only place that turns an error into a status: `application/problem+json` (RFC 9457).
 
+use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -110,8 +110,7 @@ impl IntoResponse for Problem {
 }
 
 /// Answers a path that is nowhere.
-pub(super) async fn no_such_path(method: Method, _: Uri) -> Problem {
-    let _ = method;
+pub(super) async fn no_such_path() -> Problem {
     Problem::not_found("nothing is at this path")
 }
 

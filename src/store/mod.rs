@@ -22,8 +22,8 @@ use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Lease, Settlement};
 use crate::domain::history::History;
-use crate::domain::ids::ConversationId;
-use crate::domain::snapshot::{Digests, Snapshot};
+use crate::domain::ids::{ApplicationId, ConversationId};
+use crate::domain::snapshot::{Digests, Sighting, Snapshot};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,9 @@ pub enum StoreError {
         /// The number of the first migration that is not known here.
         found: i64,
     },
+    /// It was written by an earlier version of the program, which is still running.
+    #[error("the store has an older schema and a daemon that knows no other is running: restart it first")]
+    Older,
     /// The file cannot be opened or made.
     #[error("the store {path} cannot be opened: {why}")]
     Unopenable {
@@ -114,6 +117,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// confirmed. If arrivals asked for a look since the lease began, one is owed at once.
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError>;
 
+    /// Keeps a sighting that no lease asked for, and leaves what is owed as it is. Returns the number of the
+    /// snapshot that was made or confirmed.
+    async fn keep(
+        &self,
+        id: &ConversationId,
+        application: &ApplicationId,
+        sighting: Sighting,
+    ) -> Result<Option<u32>, StoreError>;
+
     /// Ends all leases. For the start of the only program that works on this store.
     async fn release_leases(&self) -> Result<(), StoreError>;
 
@@ -170,10 +182,11 @@ pub async fn open(path: &Path) -> Result<(Arc<dyn Store>, Writer), StoreError> {
     Ok((Arc::new(store), writer))
 }
 
-/// Opens the store at `path` beside a running daemon, to add to it.
+/// Opens the store at `path` to add to it, also beside a running daemon. The schema is brought up to date only
+/// where no daemon is running that might not know the new one.
 ///
 /// # Errors
-/// As [`open`], except that a running daemon is no obstacle.
+/// As [`open`], except that a running daemon is no obstacle as long as its schema is this program's.
 pub async fn open_shared(path: &Path) -> Result<(Arc<dyn Store>, Writer), StoreError> {
     let (store, writer) = sqlite::open_shared(path).await?;
     Ok((Arc::new(store), writer))

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode, redirect};
 use secrecy::ExposeSecret;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::document::{ConversationDocument, MemberDocument, MembersPage};
@@ -74,8 +75,12 @@ pub enum Look {
     Gone(Timestamp),
     /// Vonage does not know the conversation, and it was never seen here.
     NotYet(Timestamp),
+    /// The conversation, but not all of its members: a later request failed.
+    Interrupted(Sighting, Failure),
     /// The token was refused with this status.
     Refused(u16),
+    /// Nobody has a token for it: its application is not configured.
+    NoApplication,
     /// No useful answer came.
     Unreachable(Failure),
 }
@@ -121,6 +126,13 @@ pub struct Client {
     clock: Arc<dyn Clock>,
 }
 
+/// Whether every member that was listed could be read.
+enum Completeness {
+    Whole,
+    /// Some member was gone when it was asked for.
+    Partial,
+}
+
 /// Why a request brought no document.
 enum Miss {
     NotFound,
@@ -134,7 +146,10 @@ impl Client {
     /// # Errors
     /// When TLS cannot be set up on this machine.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        // A token for a server on this machine must not pass through a proxy on another.
+        let builder = if settings.api_url.scheme() == "http" { builder.no_proxy() } else { builder };
+        let http = builder
             .user_agent(concat!("conversationd/", env!("CARGO_PKG_VERSION")))
             // The request carries a token, which must not go where a redirect points.
             .redirect(redirect::Policy::none())
@@ -147,7 +162,8 @@ impl Client {
     /// Looks at a conversation. With what is known of it already, an unchanged one costs one request.
     pub async fn look(&self, id: &ConversationId, known: Option<&Known>) -> Look {
         match self.sight(id, known).await {
-            Ok(Some(sighting)) => Look::Seen(sighting),
+            Ok(Some((sighting, None))) => Look::Seen(sighting),
+            Ok(Some((sighting, Some(failure)))) => Look::Interrupted(sighting, failure),
             Ok(None) => Look::Unchanged(self.clock.now()),
             Err(Miss::NotFound) if known.is_some() => Look::Gone(self.clock.now()),
             Err(Miss::NotFound) => Look::NotYet(self.clock.now()),
@@ -159,39 +175,78 @@ impl Client {
         }
     }
 
-    async fn sight(&self, id: &ConversationId, known: Option<&Known>) -> Result<Option<Sighting>, Miss> {
+    async fn sight(
+        &self,
+        id: &ConversationId,
+        known: Option<&Known>,
+    ) -> Result<Option<(Sighting, Option<Failure>)>, Miss> {
         let taken_at = self.clock.now();
         let url = self.conversation_url(id);
         let document = Document::new(DocumentName::Conversation, self.get(&url).await?);
         let conversation =
             ConversationDocument::read(&document.body).ok_or(unreadable("not a JSON object"))?;
         let sequence_number = conversation.sequence_number();
-        let mut documents = vec![document];
-        if conversation.members().is_none() {
-            if is_unchanged(known, &documents[0], sequence_number) {
-                return Ok(None);
-            }
-            self.read_members(&url, &mut documents).await?;
+        let mut sighting = Sighting {
+            taken_at,
+            family: self.settings.family.as_str().to_owned(),
+            sequence_number,
+            documents: Vec::new(),
+        };
+        if conversation.members().is_some() {
+            sighting.documents.push(document);
+            return Ok(Some((sighting, None)));
         }
-        let family = self.settings.family.as_str().to_owned();
-        Ok(Some(Sighting { taken_at, family, sequence_number, documents }))
+        if is_unchanged(known, &document, sequence_number) {
+            return Ok(None);
+        }
+        sighting.documents.push(document);
+        let outcome = self.read_members(&url, &mut sighting.documents).await;
+        if !matches!(outcome, Ok(Completeness::Whole)) {
+            // Without a number the next look reads the members again, whatever Vonage has counted.
+            sighting.sequence_number = None;
+        }
+        match outcome {
+            Ok(_) | Err(Miss::NotFound) => Ok(Some((sighting, None))),
+            // The call may be over before the next try: what is had is worth keeping.
+            Err(Miss::Failed(failure)) => Ok(Some((sighting, Some(failure)))),
+            Err(refused @ Miss::Refused(_)) => Err(refused),
+        }
     }
 
     /// Lists the members and reads each: the list has them in short form only.
-    async fn read_members(&self, conversation: &Url, documents: &mut Vec<Document>) -> Result<(), Miss> {
-        let mut next = Some(with_segments(conversation, &["members"]));
-        if let Some(first) = &mut next {
-            first.query_pairs_mut().append_pair("page_size", &PAGE_SIZE.to_string());
+    async fn read_members(
+        &self,
+        conversation: &Url,
+        documents: &mut Vec<Document>,
+    ) -> Result<Completeness, Miss> {
+        let mut completeness = Completeness::Whole;
+        for member in self.list_members(conversation, documents).await? {
+            let url = with_segments(conversation, &["members", member.as_str()]);
+            match self.get(&url).await {
+                Ok(body) => {
+                    MemberDocument::read(&body).ok_or(unreadable("a member is not a JSON object"))?;
+                    documents.push(Document::new(DocumentName::Member(member), body));
+                }
+                Err(Miss::NotFound) => completeness = Completeness::Partial,
+                Err(miss) => return Err(miss),
+            }
         }
+        Ok(completeness)
+    }
+
+    async fn list_members(
+        &self,
+        conversation: &Url,
+        documents: &mut Vec<Document>,
+    ) -> Result<Vec<MemberId>, Miss> {
+        let mut first = with_segments(conversation, &["members"]);
+        first.query_pairs_mut().append_pair("page_size", &PAGE_SIZE.to_string());
+        let mut next = Some(first);
         let mut members: Vec<MemberId> = Vec::new();
         let mut asked: Vec<Url> = Vec::new();
         for page_number in 1..=MAX_PAGES {
             let Some(url) = next.take().filter(|url| !asked.contains(url)) else { break };
-            let body = match self.get(&url).await {
-                // The conversation ended between two requests: what is had is worth keeping.
-                Err(Miss::NotFound) => break,
-                answer => answer?,
-            };
+            let body = self.get(&url).await?;
             let page = MembersPage::read(&body).ok_or(unreadable("the list of members is not JSON"))?;
             documents.push(Document::new(DocumentName::Members(page_number), body));
             if page.members.is_empty() {
@@ -201,15 +256,7 @@ impl Client {
             next = page.next.and_then(|link| trusted(&url, &link));
             asked.push(url);
         }
-        for member in members {
-            let url = with_segments(conversation, &["members", member.as_str()]);
-            match self.get(&url).await {
-                Ok(body) => documents.push(Document::new(DocumentName::Member(member), body)),
-                Err(Miss::NotFound) => {}
-                Err(miss) => return Err(miss),
-            }
-        }
-        Ok(())
+        Ok(members)
     }
 
     /// One `GET`: the body of a 200 without its secrets.
@@ -223,7 +270,12 @@ impl Client {
             self.http.get(url.clone()).header(AUTHORIZATION, bearer).header(ACCEPT, "application/json");
         let response = request.send().await.map_err(|error| transport(&error))?;
         match response.status() {
-            StatusCode::OK => read_body(response).await.map(without_secrets),
+            StatusCode::OK => {
+                let body = read_body(response).await?;
+                // Only in JSON can secrets be found.
+                serde_json::from_slice::<&RawValue>(&body).map_err(|_| unreadable("it is not JSON"))?;
+                Ok(without_secrets(body))
+            }
             StatusCode::NOT_FOUND => Err(Miss::NotFound),
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(Miss::Refused(status.as_u16()))

@@ -34,13 +34,11 @@ impl Pace {
     /// Returns when a request may be sent.
     pub async fn turn(&self) {
         let mut given = self.turns.lock().await;
-        while let Some(until) = self.pause() {
+        // A pause may be asked for while this waits for the window to pass, so both are looked at again.
+        while let Some(until) = self.pause().max(self.window_opens(&given)) {
             tokio::time::sleep_until(until).await;
         }
-        if given.len() >= self.limit
-            && let Some(oldest) = given.front().copied()
-        {
-            tokio::time::sleep_until(oldest + WINDOW).await;
+        if given.len() >= self.limit {
             given.pop_front();
         }
         given.push_back(Instant::now());
@@ -51,6 +49,12 @@ impl Pace {
         let until = Instant::now() + pause;
         let mut paused = self.paused_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *paused = paused.map_or(Some(until), |present| Some(present.max(until)));
+    }
+
+    /// When the oldest of the last `limit` turns leaves the window, if that is still to come.
+    fn window_opens(&self, given: &VecDeque<Instant>) -> Option<Instant> {
+        let oldest = given.front().filter(|_| given.len() >= self.limit)?;
+        Some(*oldest + WINDOW).filter(|opens| *opens > Instant::now())
     }
 
     fn pause(&self) -> Option<Instant> {

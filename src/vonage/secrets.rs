@@ -11,7 +11,7 @@ const REDACTED: &str = "[redacted]";
 
 /// Parts of key names that mark a secret, compared without case and without `-` and `_`. SIP endpoints hold
 /// a password; headers of SIP and WebSocket endpoints carry whatever an application authenticates with.
-const SECRET_KEYS: [&str; 12] = [
+const SECRET_KEYS: [&str; 16] = [
     "password",
     "passwd",
     "secret",
@@ -23,6 +23,10 @@ const SECRET_KEYS: [&str; 12] = [
     "cookie",
     "jwt",
     "passphrase",
+    "bearer",
+    "session",
+    "signature",
+    "pwd",
     "accesskey",
 ];
 

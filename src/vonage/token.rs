@@ -14,9 +14,6 @@ use crate::domain::ids::ApplicationId;
 /// How long a token is good for: what Vonage takes when a token says nothing, and far below its limit of 24 h.
 pub const DEFAULT_LIFE: SignedDuration = SignedDuration::from_mins(15);
 
-/// The longest life that Vonage accepts.
-pub const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24);
-
 /// A token is replaced this long before it expires: longer than the slowest request and any likely
 /// difference between the clocks.
 const RENEWED_BEFORE_END: SignedDuration = SignedDuration::from_mins(2);

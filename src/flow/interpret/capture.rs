@@ -57,7 +57,8 @@ fn lost(fetch: &FetchState, first_heard: Option<Timestamp>) -> String {
 fn described(trouble: &Trouble) -> &'static str {
     match trouble {
         Trouble::NotYet => "Vonage answers 404: it does not know the conversation, or not in this region",
-        Trouble::Refused => "Vonage refuses the token, or no application is configured for it",
+        Trouble::Refused => "Vonage refuses the token",
+        Trouble::NoApplication => NO_APPLICATION,
         Trouble::Unreachable => "Vonage could not be reached, or gave no useful answer",
     }
 }

@@ -92,7 +92,8 @@ pub(super) async fn list(
 pub(super) async fn one(State(query): State<Query>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = query.named(&id).await?;
     let interpretation = query.store.conversation(&id).await?;
-    let interpretation =
-        interpretation.ok_or_else(|| Problem::not_found("the conversation is not kept any more"))?;
+    let interpretation = interpretation.ok_or_else(|| {
+        Problem::not_found("the conversation was just heard of and is not interpreted yet; ask again")
+    })?;
     Ok(json(&Answer::at(interpretation, query.clock.now())))
 }

@@ -152,6 +152,24 @@ pub(super) async fn settle(
     Ok(())
 }
 
+/// Notes that a conversation was seen without a lease. What is owed stays owed.
+pub(super) async fn seen(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    application: &ApplicationId,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO fetches (conversation_id, application_id, asked, looked_at) VALUES (?1, ?2, 0, 1)
+         ON CONFLICT (conversation_id) DO UPDATE
+         SET gone_at = NULL, gave_up_at = NULL, revision = revision + 1, looked_at = 1",
+    )
+    .bind(id.as_str())
+    .bind(application.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Ends all leases.
 pub(super) async fn release(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     query("UPDATE fetches SET leased_until = NULL WHERE leased_until IS NOT NULL")

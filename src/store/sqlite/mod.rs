@@ -31,10 +31,10 @@ pub use writer::Writer;
 use super::{Listed, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::conversation::Interpretation;
-use crate::domain::fetch::{Lease, Settlement};
+use crate::domain::fetch::{Finding, Lease, Settlement};
 use crate::domain::history::History;
-use crate::domain::ids::ConversationId;
-use crate::domain::snapshot::{Digests, Snapshot};
+use crate::domain::ids::{ApplicationId, ConversationId};
+use crate::domain::snapshot::{Digests, Sighting, Snapshot};
 
 /// Every migration, in order. One value for the daemon and the tests, so that both speak of the same files.
 pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -75,13 +75,16 @@ pub struct SqliteStore {
 
 /// Opens the file for the only daemon on it.
 pub async fn open(path: &Path) -> Result<(SqliteStore, Writer), StoreError> {
-    let lock = lock(path)?;
-    connect(path, Some(lock)).await
+    connect(path, Some(lock(path)?)).await
 }
 
-/// Opens the file beside a daemon.
+/// Opens the file, also beside a daemon.
 pub async fn open_shared(path: &Path) -> Result<(SqliteStore, Writer), StoreError> {
-    connect(path, None).await
+    match lock(path) {
+        Ok(lock) => connect(path, Some(lock)).await,
+        Err(StoreError::InUse(_)) => connect(path, None).await,
+        Err(error) => Err(error),
+    }
 }
 
 async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer), StoreError> {
@@ -103,7 +106,11 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         .pragma("cache_size", CACHE_KIB)
         .statement_cache_capacity(PREPARED_STATEMENTS);
     let mut connection = writing.connect().await.map_err(unopenable)?;
-    migrate(&mut connection, path).await?;
+    if lock.is_some() {
+        migrate(&mut connection, path).await?;
+    } else {
+        expect_own_schema(&mut connection).await?;
+    }
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_with(common.read_only(true))
@@ -149,6 +156,18 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), S
         }
         error => StoreError::Unopenable { path: path.display().to_string(), why: error.to_string() },
     })
+}
+
+/// Whoever runs on the store has migrated it; this program must know exactly that schema.
+async fn expect_own_schema(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?;
+    let own = MIGRATOR.iter().map(|migration| migration.version).max();
+    match found {
+        Some(found) if Some(found) > own => Err(StoreError::Newer { found }),
+        _ if found < own => Err(StoreError::Older),
+        _ => Ok(()),
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -204,6 +223,20 @@ impl Store for SqliteStore {
         let number =
             snapshots::keep(&mut transaction, &settlement.conversation_id, &settlement.finding).await?;
         fetches::settle(&mut transaction, &settlement).await?;
+        transaction.commit().await?;
+        Ok(number)
+    }
+
+    async fn keep(
+        &self,
+        id: &ConversationId,
+        application: &ApplicationId,
+        sighting: Sighting,
+    ) -> Result<Option<u32>, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = write(&mut connection).await?;
+        let number = snapshots::keep(&mut transaction, id, &Finding::Seen(sighting)).await?;
+        fetches::seen(&mut transaction, id, application).await?;
         transaction.commit().await?;
         Ok(number)
     }

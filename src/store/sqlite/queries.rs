@@ -59,11 +59,13 @@ pub(super) async fn resolve(
     id: &str,
 ) -> Result<Option<ConversationId>, StoreError> {
     let found: Option<String> = query_scalar(
-        "SELECT id FROM conversations
-         WHERE id = ?1
-             OR id IN (SELECT conversation_id FROM legs WHERE id = ?1)
-             OR id IN (SELECT conversation_id FROM members WHERE id = ?1)
-         ORDER BY listed_at DESC
+        "SELECT conversation_id FROM fetches WHERE conversation_id = ?1
+         UNION ALL
+         SELECT * FROM (
+             SELECT id FROM conversations
+             WHERE id IN (SELECT conversation_id FROM legs WHERE id = ?1)
+                 OR id IN (SELECT conversation_id FROM members WHERE id = ?1)
+             ORDER BY listed_at DESC LIMIT 1)
          LIMIT 1",
     )
     .bind(id)
