@@ -21,9 +21,9 @@ use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 use crate::vonage::client::{Client, Look};
 
-/// How long a look may take before somebody else may take it over: longer than any, with many members and
-/// at the slowest pace.
-const LEASE: SignedDuration = SignedDuration::from_mins(10);
+/// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
+/// slow pace, or held up by Vonage. The leases of a daemon that died are ended by its successor.
+const LEASE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The longest sleep: a wake-up may have been missed, and the machine's clock may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);

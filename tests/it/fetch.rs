@@ -324,3 +324,45 @@ async fn secrets_in_an_answer_are_never_stored() {
         assert!(!stored.windows(secret.len()).any(|window| window == secret.as_bytes()), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_look_that_breaks_off_keeps_what_it_had_and_is_finished_later() {
+    let (mut world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    world.members = Members::Listed;
+    let daemon = world.start().await;
+    let member = format!("/v0.3/conversations/{TUTORIAL}/members/{ALICE}");
+    daemon.vonage.serve_document(&member, 500, String::new());
+    let (talk, _) = tutorial_in_two();
+    let last = talk.webhooks().last().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(last).await.is_accepted());
+    let cut = daemon.wait_for(TUTORIAL, is_captured).await;
+    assert_eq!(cut["members"][0]["state"], "JOINED", "the list tells that much");
+    assert_eq!(cut["members"][0]["states"][0]["at"], Value::Null);
+
+    let alice = json!({"id": ALICE, "state": "JOINED", "timestamp": {"joined": "2018-10-25T09:26:30.334Z"}});
+    daemon.vonage.serve_document(&member, 200, alice.to_string());
+    daemon.advance(&clock, SignedDuration::from_secs(1));
+    let is_whole = |one: &Value| {
+        one["members"].as_array().is_some_and(|members| {
+            members.len() == 2 && members.iter().all(|member| !member["states"][0]["at"].is_null())
+        })
+    };
+    daemon.wait_for(TUTORIAL, is_whole).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_is_not_kept() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    let id = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
+    daemon.vonage.serve_document(
+        &format!("/v0.3/conversations/{id}"),
+        200,
+        "<html>password</html>".to_owned(),
+    );
+    let event = json!({"conversation_uuid": id, "uuid": "a", "status": "started"}).to_string();
+    assert_eq!(daemon.post_event(event).await.status, 204);
+    let pending = daemon.wait_for(id, |one| one["capture"]["reason"].is_string()).await;
+    assert_eq!(pending["capture"]["state"], "pending");
+    assert_eq!(pending["capture"]["snapshots"], 0);
+}

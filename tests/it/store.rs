@@ -774,6 +774,33 @@ async fn a_place_where_no_file_can_be_is_told() {
 // === SQLite
 
 #[tokio::test]
+async fn what_is_kept_beside_a_lease_leaves_what_is_owed_alone() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "started", 1)).await.unwrap();
+    let before = place.store.histories(&[conversation("CON-1")]).await.unwrap().remove(0).fetch;
+    let kept =
+        place.store.keep(&conversation("CON-1"), &application("APP-1"), sighting(2, &["one"])).await.unwrap();
+    assert_eq!(kept, Some(1));
+    let after = place.store.histories(&[conversation("CON-1")]).await.unwrap().remove(0);
+    assert_eq!(after.fetch, before);
+    assert_eq!(after.snapshots.len(), 1);
+    let stranger =
+        place.store.keep(&conversation("CON-2"), &application("APP-1"), sighting(2, &["one"])).await.unwrap();
+    assert_eq!(stranger, Some(1));
+    let leases = place.lease(3).await;
+    assert_eq!(leases.iter().map(|lease| lease.conversation_id.as_str()).collect::<Vec<_>>(), ["CON-1"]);
+}
+
+#[tokio::test]
+async fn an_older_sighting_does_not_become_the_newest_version() {
+    let place = Place::open().await;
+    let id = conversation("CON-1");
+    assert_eq!(place.store.keep(&id, &application("APP-1"), sighting(9, &["new"])).await.unwrap(), Some(1));
+    assert_eq!(place.store.keep(&id, &application("APP-1"), sighting(5, &["old"])).await.unwrap(), Some(1));
+    assert_eq!(place.store.snapshots(&id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_document_is_stored_once_however_many_versions_hold_it() {
     let place = Place::open().await;
     for id in ["CON-1", "CON-2"] {

@@ -29,6 +29,10 @@ pub(super) async fn keep(
         Finding::Unchanged(at) => *at,
         Finding::Seen(sighting) => {
             let newest = digests(connection, id).await?.pop();
+            // Looks can overlap: an older sighting says nothing of what was seen since.
+            if let Some(newer) = newest.as_ref().filter(|newest| newest.taken_at > sighting.taken_at) {
+                return Ok(Some(newer.number));
+            }
             if !newest.as_ref().is_some_and(|newest| is_same(newest, sighting)) {
                 let number = newest.map_or(1, |newest| newest.number + 1);
                 insert(connection, id, number, sighting).await?;
