@@ -194,6 +194,10 @@ impl Daemon {
     }
 }
 
+/// How long requests may take to finish after the soft stop: longer than a body may take to come in. A client
+/// that never sends the rest of its request must not hold up the stop.
+const CLOSING: Duration = Duration::from_secs(7);
+
 fn serve(
     lifecycle: &Lifecycle,
     name: &'static str,
@@ -203,9 +207,15 @@ fn serve(
     let address = listener.local_addr()?;
     let soft = lifecycle.soft_stop().clone();
     lifecycle.run(name, async move {
+        let overdue = soft.clone();
         let server = axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
-        if let Err(error) = server.await {
-            tracing::error!(%error, listener = name, "a listener failed");
+        tokio::select! {
+            outcome = server => if let Err(error) = outcome {
+                tracing::error!(%error, listener = name, "a listener failed");
+            },
+            () = async { overdue.cancelled().await; tokio::time::sleep(CLOSING).await } => {
+                tracing::info!(listener = name, "connections without a whole request were closed");
+            }
         }
     });
     Ok(address)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Path, Request as HttpRequest, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method as HttpMethod, StatusCode, Uri};
@@ -71,6 +71,10 @@ impl Webhooks {
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Problem> {
+        if body.size_hint().lower() > self.max_body_bytes as u64 {
+            count_refusal("too large");
+            return Err(Problem::too_large(self.max_body_bytes));
+        }
         let whole = Limited::new(body, self.max_body_bytes).collect();
         match tokio::time::timeout(BODY_TIMEOUT, whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),

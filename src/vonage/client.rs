@@ -183,8 +183,8 @@ impl Client {
         let taken_at = self.clock.now();
         let url = self.conversation_url(id);
         let document = Document::new(DocumentName::Conversation, self.get(&url).await?);
-        let conversation =
-            ConversationDocument::read(&document.body).ok_or(unreadable("not a JSON object"))?;
+        let conversation = ConversationDocument::read(&document.body).filter(ConversationDocument::has_id);
+        let conversation = conversation.ok_or(unreadable("it is no conversation"))?;
         let sequence_number = conversation.sequence_number();
         let mut sighting = Sighting {
             taken_at,

@@ -18,6 +18,12 @@ impl ConversationDocument {
         read_object(body).map(Self)
     }
 
+    /// Whether it is a conversation at all: every family's has an id.
+    #[must_use]
+    pub fn has_id(&self) -> bool {
+        json::first_text(&self.0, &["id", "uuid"]).is_some()
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> Option<String> {

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
 use conversationd::domain::clock::SystemClock;
 use conversationd::domain::ids::ApplicationId;
 use conversationd::simulator::{Action, Call, Fault, Members, Pace, Settings, Simulator};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::daemon::{PATIENCE, World};
@@ -20,10 +21,15 @@ const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
 struct Place {
     directory: TempDir,
     vonage: Simulator,
+    public: u16,
     private: u16,
 }
 
 async fn place() -> Place {
+    place_in(World::default()).await
+}
+
+async fn place_in(world: World) -> Place {
     let directory = tempfile::tempdir().unwrap();
     let vonage = Simulator::start(Settings {
         application_id: ApplicationId::parse(keys::APPLICATION).unwrap(),
@@ -36,10 +42,9 @@ async fn place() -> Place {
     })
     .await
     .unwrap();
-    let [public, private] =
-        configure(directory.path(), &World::default(), vonage.api_url().as_str()).unwrap();
+    let [public, private] = configure(directory.path(), &world, vonage.api_url().as_str()).unwrap();
     vonage.send_webhooks_to(format!("http://127.0.0.1:{public}").parse().unwrap());
-    Place { directory, vonage, private }
+    Place { directory, vonage, public, private }
 }
 
 impl Place {
@@ -157,4 +162,60 @@ async fn a_wrong_configuration_ends_with_78_and_every_fault() {
     for fault in ["webhooks.listen: ", "webhooks.lsten: ", "fetch.concurrency: "] {
         assert!(told.contains(fault), "{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_and_survived() {
+    let place = place_in(World { signatures: "off", ..World::default() }).await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = async |endpoint: &str, id: &str, filling: usize| {
+        let event =
+            json!({"conversation_uuid": id, "uuid": id, "status": "started", "filling": "x".repeat(filling)});
+        let url = format!("http://127.0.0.1:{}/webhooks/{endpoint}", place.public);
+        let request = http.post(url).header("content-type", "application/json").body(event.to_string());
+        request.send().await.unwrap().status().as_u16()
+    };
+    process.limit_files_to("1000000");
+    let mut taken = 0;
+    while post("event", &format!("CON-full-{taken}"), 20_000).await == 204 {
+        taken += 1;
+        assert!(taken < 200, "a file of a megabyte takes no more");
+    }
+    assert_eq!(post("event", "CON-refused", 20_000).await, 503);
+    assert_eq!(post("answer", "CON-answered", 20_000).await, 200, "a caller gets the NCCO all the same");
+    let ready = format!("http://127.0.0.1:{}/readyz", place.private);
+    assert_eq!(http.get(&ready).send().await.unwrap().status(), 503);
+
+    process.limit_files_to("unlimited");
+    assert_eq!(post("event", TUTORIAL, 0).await, 204);
+    place.wait_for(|one| one["legs"][0]["status"] == "started").await;
+    let url = format!("http://127.0.0.1:{}/v1/conversations?limit=500", place.private);
+    let list: Value =
+        serde_json::from_str(&http.get(url).send().await.unwrap().text().await.unwrap()).unwrap();
+    let kept = |id: &str| list["items"].as_array().unwrap().iter().any(|one| one["id"] == id);
+    for number in 0..taken {
+        assert!(kept(&format!("CON-full-{number}")), "what was acknowledged is there: {number} of {taken}");
+    }
+    assert!(!kept("CON-refused"));
+    process.signal("TERM");
+    assert!(process.ended().success(), "{}", log(place.directory.path()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_and_waiting_looks_do_not_hold_up_the_stop() {
+    let world = World { signatures: "off", more: "requests_per_second = 1", ..World::default() };
+    let place = place_in(world).await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    let mut half = std::net::TcpStream::connect(("127.0.0.1", place.public)).unwrap();
+    half.write_all(b"POST /webh").unwrap();
+    place.vonage.play(&Call::tutorial(), Pace::AtOnce).await;
+    for number in 0..20 {
+        let call = Call::inbound(number, "2026-03-09T10:15:30Z".parse().unwrap());
+        assert!(place.vonage.play(&call, Pace::AtOnce).await.is_accepted());
+    }
+    process.signal("TERM");
+    assert!(process.ended().success(), "{}", log(place.directory.path()));
 }

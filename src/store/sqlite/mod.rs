@@ -1,6 +1,7 @@
 //! The store in one SQLite file: one connection writes, a few read.
 
 mod arrivals;
+mod connection;
 mod derived;
 mod fetches;
 mod queries;
@@ -11,8 +12,8 @@ mod writer;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,11 +23,13 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Sqlite, Transaction};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use writer::Writer;
+
+use connection::WriteConnection;
 
 use super::{Listed, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
@@ -61,14 +64,19 @@ const CACHE_KIB: &str = "-16384";
 /// Arrivals that may wait for the writer: some seconds' worth of the busiest hour, and a bound on memory.
 const QUEUE: usize = 4096;
 
+/// How long after an arrival was refused the store counts as not ready.
+const REFUSAL_COUNTS: Duration = Duration::from_secs(10);
+
 /// The store in one file.
 #[derive(Debug)]
 pub struct SqliteStore {
     /// An async mutex: held for whole transactions, given in the order of asking.
-    connection: Arc<Mutex<SqliteConnection>>,
+    connection: Arc<Mutex<WriteConnection>>,
     readers: SqlitePool,
     queue: mpsc::Sender<writer::Append>,
     closing: CancellationToken,
+    /// When an arrival could last not be written. A std mutex: never held across an await.
+    refused_at: std::sync::Mutex<Option<Instant>>,
     /// Held open for its lock alone.
     _lock: Option<File>,
 }
@@ -116,11 +124,21 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         .connect_with(common.read_only(true))
         .await
         .map_err(unopenable)?;
-    let connection = Arc::new(Mutex::new(connection));
+    let connection = Arc::new(Mutex::new(WriteConnection::new(connection)));
     let (queue, arrivals) = mpsc::channel(QUEUE);
     let closing = CancellationToken::new();
     let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
-    Ok((SqliteStore { connection, readers, queue, closing, _lock: lock }, writer))
+    Ok((
+        SqliteStore {
+            connection,
+            readers,
+            queue,
+            closing,
+            refused_at: std::sync::Mutex::default(),
+            _lock: lock,
+        },
+        writer,
+    ))
 }
 
 /// Makes the file where there is none, so that its mode is right before there is anything in it. SQLite
@@ -183,12 +201,6 @@ impl SqliteStore {
     }
 }
 
-/// Begins a transaction that writes: it takes the lock at once, since a reader that becomes a writer half
-/// way may find that somebody else has.
-async fn write(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StoreError> {
-    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     async fn append(&self, arrival: NewArrival) -> Result<(), StoreError> {
@@ -197,7 +209,11 @@ impl Store for SqliteStore {
             mpsc::error::TrySendError::Full(_) => StoreError::Behind,
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
-        receipt.await.unwrap_or_else(|_| Err(stopped()))
+        let outcome = receipt.await.unwrap_or_else(|_| Err(stopped()));
+        if outcome.is_err() {
+            *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        outcome
     }
 
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError> {
@@ -207,7 +223,7 @@ impl Store for SqliteStore {
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
         let mut connection = self.connection.lock().await;
-        let mut transaction = write(&mut connection).await?;
+        let mut transaction = connection.begin().await?;
         let leases = fetches::lease(&mut transaction, now, until, limit).await?;
         transaction.commit().await?;
         Ok(leases)
@@ -219,7 +235,7 @@ impl Store for SqliteStore {
 
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError> {
         let mut connection = self.connection.lock().await;
-        let mut transaction = write(&mut connection).await?;
+        let mut transaction = connection.begin().await?;
         let number =
             snapshots::keep(&mut transaction, &settlement.conversation_id, &settlement.finding).await?;
         fetches::settle(&mut transaction, &settlement).await?;
@@ -234,7 +250,7 @@ impl Store for SqliteStore {
         sighting: Sighting,
     ) -> Result<Option<u32>, StoreError> {
         let mut connection = self.connection.lock().await;
-        let mut transaction = write(&mut connection).await?;
+        let mut transaction = connection.begin().await?;
         let number = snapshots::keep(&mut transaction, id, &Finding::Seen(sighting)).await?;
         fetches::seen(&mut transaction, id, application).await?;
         transaction.commit().await?;
@@ -242,7 +258,10 @@ impl Store for SqliteStore {
     }
 
     async fn release_leases(&self) -> Result<(), StoreError> {
-        fetches::release(&mut *self.connection.lock().await).await
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin().await?;
+        fetches::release(&mut transaction).await?;
+        transaction.commit().await
     }
 
     async fn stale(&self, limit: u32) -> Result<Stale, StoreError> {
@@ -271,12 +290,12 @@ impl Store for SqliteStore {
         through: Option<i64>,
     ) -> Result<(), StoreError> {
         let mut connection = self.connection.lock().await;
-        let mut transaction = write(&mut connection).await?;
+        let mut transaction = connection.begin().await?;
         derived::save(&mut transaction, &interpretations).await?;
         if let Some(through) = through {
             derived::follow(&mut transaction, through).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     async fn conversations(&self, limit: u32, after: Option<Position>) -> Result<Vec<Listed>, StoreError> {
@@ -300,11 +319,16 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
+        // A little may still fit where a webhook did not: what was refused lately says more than a trial does.
+        let refused_at = *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused_at.is_some_and(|at| at.elapsed() < REFUSAL_COUNTS) {
+            return Err(StoreError::Unavailable("webhooks could not be stored a moment ago".to_owned()));
+        }
         let mut connection = self.connection.lock().await;
-        let mut transaction = write(&mut connection).await?;
+        let mut transaction = connection.begin().await?;
         // Rewrites a header field with its own value: a real write, which a full or read-only disk refuses.
         sqlx::query("PRAGMA user_version = 0").execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     async fn close(&self) {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, query};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::WriteConnection;
 use super::{StoreError, arrivals, fetches};
 use crate::domain::arrival::NewArrival;
 
@@ -20,14 +20,14 @@ pub(super) struct Append {
 /// Writes the arrivals that are appended to a store. Nothing is appended unless it runs.
 #[derive(Debug)]
 pub struct Writer {
-    connection: Arc<Mutex<SqliteConnection>>,
+    connection: Arc<Mutex<WriteConnection>>,
     queue: mpsc::Receiver<Append>,
     closing: CancellationToken,
 }
 
 impl Writer {
     pub(super) fn new(
-        connection: Arc<Mutex<SqliteConnection>>,
+        connection: Arc<Mutex<WriteConnection>>,
         queue: mpsc::Receiver<Append>,
         closing: CancellationToken,
     ) -> Self {
@@ -76,12 +76,6 @@ impl Writer {
             format!("BEGIN IMMEDIATE; {}; {}; COMMIT", arrivals::insert(arrivals.len()), fetches::OWE);
         let transaction =
             arrivals::bind(query(AssertSqlSafe(statement)), arrivals).bind(fetches::owed(arrivals));
-        let mut connection = self.connection.lock().await;
-        if let Err(error) = transaction.execute(&mut *connection).await {
-            // Where it was the BEGIN that failed there is nothing to undo, and this fails too.
-            let _ = query("ROLLBACK").execute(&mut *connection).await;
-            return Err(error.into());
-        }
-        Ok(())
+        self.connection.lock().await.run(transaction).await
     }
 }

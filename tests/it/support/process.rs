@@ -23,7 +23,9 @@ impl Process {
         let notifications = UnixDatagram::bind(&socket).expect("a socket can be bound");
         notifications.set_read_timeout(Some(PATIENCE)).expect("a socket can have a timeout");
         let log = fs::File::create(directory.join("log")).expect("a file can be made");
-        let child = Command::new(env!("CARGO_BIN_EXE_conversationd"))
+        // A write beyond the limit of a file's size fails as on a full disk, and does not end the process.
+        let child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_conversationd")])
             .args(["serve", "--config"])
             .arg(directory.join("conversationd.toml"))
             .env("NOTIFY_SOCKET", &socket)
@@ -47,6 +49,14 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.expect("kill is there").success());
+    }
+
+    /// Lets no file of the process grow beyond so many bytes, or any (`unlimited`).
+    pub fn limit_files_to(&self, bytes: &str) {
+        let pid = self.child.id().to_string();
+        let status =
+            Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status();
+        assert!(status.expect("prlimit is there").success());
     }
 
     /// Waits for the end.

@@ -1,0 +1,84 @@
+//! The one connection that writes, and its transactions.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Sqlite, query};
+
+use super::StoreError;
+
+/// The connection that writes. It keeps account of its transaction itself: when the disk is full SQLite ends a
+/// transaction of its own accord, and a count kept elsewhere (sqlx has one) would be wrong from then on.
+#[derive(Debug)]
+pub(super) struct WriteConnection {
+    inner: SqliteConnection,
+    /// Whether a transaction may be open: it was begun and not seen to end, because it failed or because
+    /// whoever began it has gone away.
+    unsettled: bool,
+}
+
+impl WriteConnection {
+    pub(super) fn new(inner: SqliteConnection) -> Self {
+        Self { inner, unsettled: false }
+    }
+
+    /// Begins a transaction that writes. It takes the lock at once: a reader that becomes a writer half way
+    /// may find that somebody else has.
+    pub(super) async fn begin(&mut self) -> Result<WriteTransaction<'_>, StoreError> {
+        self.settle().await;
+        self.unsettled = true;
+        query("BEGIN IMMEDIATE").execute(&mut self.inner).await?;
+        Ok(WriteTransaction(self))
+    }
+
+    /// Runs statements that are a whole transaction by themselves, from their `BEGIN` to their `COMMIT`.
+    pub(super) async fn run(
+        &mut self,
+        transaction: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<(), StoreError> {
+        self.settle().await;
+        self.unsettled = true;
+        let outcome = transaction.execute(&mut self.inner).await;
+        if outcome.is_err() {
+            self.settle().await;
+        }
+        self.unsettled = false;
+        outcome?;
+        Ok(())
+    }
+
+    /// Rolls back what was left behind. Where SQLite has done so already there is nothing to do, and it says so.
+    async fn settle(&mut self) {
+        if self.unsettled {
+            let _ = query("ROLLBACK").execute(&mut self.inner).await;
+        }
+    }
+}
+
+/// A transaction that is rolled back, at the latest when the next begins, unless it is committed.
+#[derive(Debug)]
+pub(super) struct WriteTransaction<'c>(&'c mut WriteConnection);
+
+impl WriteTransaction<'_> {
+    /// Puts it on disk.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        query("COMMIT").execute(&mut self.0.inner).await?;
+        self.0.unsettled = false;
+        Ok(())
+    }
+}
+
+impl Deref for WriteTransaction<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.0.inner
+    }
+}
+
+impl DerefMut for WriteTransaction<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.0.inner
+    }
+}
