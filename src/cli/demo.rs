@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Failure, clock, story};
+use crate::domain::ids::ConversationId;
 use crate::lifecycle;
 use crate::simulator::{Call, Pace};
 use scene::Scene;
@@ -42,36 +43,34 @@ impl Demo {
         let scene = Scene::set(self.dir).await?;
         let outcome = tokio::select! {
             outcome = perform(&scene, self.calls, self.exit) => outcome,
-            () = signal => Ok(()),
+            () = signal => if self.exit { Err(Failure::Failed("interrupted".to_owned())) } else { Ok(()) },
         };
         let ended = scene.clear().await;
         outcome.and(ended)
     }
 }
 
-async fn perform(scene: &Scene, calls: u32, exit: bool) -> Result<(), Failure> {
+async fn perform(scene: &Scene, count: u32, exit: bool) -> Result<(), Failure> {
     scene.describe();
-    let tutorial = Call::tutorial();
-    let mut stage = JoinSet::new();
     let starting = clock().now();
-    for number in 1..calls {
+    let others = (1..count).map(|number| Call::inbound(number, starting));
+    let calls: Vec<Call> = std::iter::once(Call::tutorial()).chain(others).collect();
+    let ids: Vec<ConversationId> = calls.iter().map(|call| call.conversation.clone()).collect();
+    let mut stage = JoinSet::new();
+    for call in calls {
         let simulator = scene.simulator();
-        let call = Call::inbound(number, starting);
         stage.spawn(async move { simulator.play(&call, Pace::AfterEachLook).await.is_accepted() });
     }
-    let mut accepted = scene.simulator().play(&tutorial, Pace::AfterEachLook).await.is_accepted();
-    for result in stage.join_all().await {
-        accepted &= result;
-    }
-    let conversations = everything_stored(scene, calls as usize).await?;
-    let shown = conversations.iter().find(|one| one["id"] == tutorial.conversation.as_str());
-    print!("{}", story::tell(shown.unwrap_or(&Value::Null)));
-    if calls > 1 {
+    let accepted = stage.join_all().await.into_iter().all(|accepted| accepted);
+    let conversations = everything_stored(scene, &ids).await?;
+    let tutorial = conversations.iter().find(|one| one["id"] == ids[0].as_str());
+    print!("{}", story::tell(tutorial.unwrap_or(&Value::Null)));
+    if count > 1 {
         print!("\n{}", story::summary(&conversations));
     }
     let captured = conversations.iter().filter(|one| one["capture"]["state"] == "captured").count();
-    if !accepted || captured < calls as usize {
-        return Err(Failure::Failed(format!("{captured} of {calls} calls were captured")));
+    if !accepted || captured < ids.len() {
+        return Err(Failure::Failed(format!("{captured} of {count} calls were captured")));
     }
     if !exit {
         scene.invite();
@@ -80,13 +79,14 @@ async fn perform(scene: &Scene, calls: u32, exit: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks the daemon until each call is over and seen, or until it has had time enough.
-async fn everything_stored(scene: &Scene, calls: usize) -> Result<Vec<Value>, Failure> {
+/// Asks the daemon for these conversations until each is over and seen, or until it has had time enough.
+async fn everything_stored(scene: &Scene, ids: &[ConversationId]) -> Result<Vec<Value>, Failure> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let conversations = scene.conversations().await?;
+        let mut conversations = scene.conversations().await?;
+        conversations.retain(|one| ids.iter().any(|id| one["id"] == id.as_str()));
         let is_settled = |one: &&Value| one["state"] == "ended" && one["capture"]["state"] != "pending";
-        if conversations.iter().filter(is_settled).count() >= calls || Instant::now() > deadline {
+        if conversations.iter().filter(is_settled).count() == ids.len() || Instant::now() > deadline {
             return Ok(conversations);
         }
         tokio::time::sleep(ASKED_EVERY).await;

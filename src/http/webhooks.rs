@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Path, Request as HttpRequest, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request as HttpRequest, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method as HttpMethod, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -94,13 +95,22 @@ impl Webhooks {
     }
 }
 
+/// The application in a webhook's path, if it names one.
+type Application = Result<RawPathParams, RawPathParamsRejection>;
+
+fn named(application: Application) -> Result<Option<String>, Problem> {
+    let undecodable = |_| Problem::bad_request("the path is not UTF-8 after percent-decoding");
+    let parameters = application.map_err(undecodable)?;
+    Ok(parameters.iter().next().map(|(_, id)| id.to_owned()))
+}
+
 /// `GET`, `POST /webhooks[/{application}]/answer`: 200 with the NCCO.
 async fn answer(
     State(webhooks): State<Webhooks>,
-    application: Option<Path<String>>,
+    application: Application,
     request: HttpRequest,
 ) -> Result<Ncco, Problem> {
-    let request = webhooks.read(Endpoint::Answer, application.map(|Path(id)| id), request).await?;
+    let request = webhooks.read(Endpoint::Answer, named(application)?, request).await?;
     webhooks.receiver.answer(request).await?;
     Ok(webhooks.ncco)
 }
@@ -109,10 +119,10 @@ async fn answer(
 /// and replace the call's flow.
 async fn event(
     State(webhooks): State<Webhooks>,
-    application: Option<Path<String>>,
+    application: Application,
     request: HttpRequest,
 ) -> Result<Response, Problem> {
-    let request = webhooks.read(Endpoint::Event, application.map(|Path(id)| id), request).await?;
+    let request = webhooks.read(Endpoint::Event, named(application)?, request).await?;
     webhooks.receiver.event(request).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

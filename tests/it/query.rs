@@ -56,6 +56,9 @@ async fn a_question_that_makes_no_sense_is_answered_with_what_would() {
         ("/v1/conversations/CON-unknown", 404),
         ("/v1/conversations/CON-unknown/snapshots", 404),
         ("/v1/conversations/CON-unknown/webhooks", 404),
+        ("/v1/conversations/CON-unknown/webhooks?limt=1", 400),
+        ("/v1/conversations/CON-unknown/snapshots?next=x", 400),
+        ("/v1/conversations/%ff", 400),
         ("/v1/nothing", 404),
     ] {
         let reply = daemon.get(path).await;
@@ -116,4 +119,25 @@ async fn health_is_told_without_ceremony() {
     assert_eq!(public.status, StatusCode::OK);
     let closed = daemon.webhook(reqwest::Method::GET, "/v1/conversations", &[], "").await;
     assert_eq!(closed.status, StatusCode::NOT_FOUND, "readers are not served where Vonage connects");
+}
+
+#[tokio::test]
+async fn a_conversations_webhooks_come_in_pages_too() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    for status in ["started", "ringing", "answered"] {
+        let event = json!({"conversation_uuid": "CON-1", "uuid": "leg", "status": status});
+        assert_eq!(daemon.post_event(event.to_string()).await.status, 204);
+    }
+    let first = daemon.get("/v1/conversations/CON-1/webhooks?limit=2").await;
+    let kinds = |list: &Value| -> Vec<String> {
+        let items = list["items"].as_array().unwrap();
+        items.iter().map(|item| item["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(kinds(&first.json()), ["started", "ringing"]);
+    let next = first.json()["next"].as_str().unwrap().to_owned();
+    let path = format!("/v1/conversations/CON-1/webhooks?limit=2&next={next}");
+    assert_eq!(first.headers["link"], format!("<{path}>; rel=\"next\""));
+    let second = daemon.get(&path).await.json();
+    assert_eq!(kinds(&second), ["answered"]);
+    assert_eq!(second["next"], Value::Null);
 }

@@ -42,7 +42,7 @@ async fn every_recorded_body_is_taken_and_kept_to_the_byte() {
         let taken = if name.starts_with("answer_") && !name.contains("answered") { 200 } else { 204 };
         assert_eq!(send(&daemon, name).await, taken, "{name}");
     }
-    let path = format!("/v1/conversations/{CONVERSATION}/webhooks");
+    let path = format!("/v1/conversations/{CONVERSATION}/webhooks?limit=500");
     let kept = daemon
         .wait_for_path(&path, |list| list["items"].as_array().is_some_and(|items| items.len() == names.len()))
         .await;
@@ -97,7 +97,7 @@ async fn a_redelivery_is_counted_and_kept_once() {
         let reply = daemon.webhook(Method::POST, "/webhooks/event", &headers, body.clone()).await;
         assert_eq!(reply.status, StatusCode::NO_CONTENT);
     }
-    let path = format!("/v1/conversations/{CONVERSATION}/webhooks");
+    let path = format!("/v1/conversations/{CONVERSATION}/webhooks?limit=500");
     let kept = daemon.wait_for_path(&path, |list| list["items"][0]["deliveries"] == 3).await;
     assert_eq!(kept["items"].as_array().unwrap().len(), 1);
 }
@@ -128,7 +128,7 @@ async fn bad_input_is_told_what_to_do_and_nothing_of_it_is_kept() {
     let daemon = unsigned().await;
     let json = ("content-type", "application/json");
     let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(300_000));
-    let cases: [Case<'_>; 12] = [
+    let cases: [Case<'_>; 13] = [
         (Method::POST, "/webhooks/event", &[json], "not JSON", 400),
         (Method::POST, "/webhooks/event", &[json], "", 400),
         (Method::POST, "/webhooks/event", &[json], "[]", 400),
@@ -147,6 +147,7 @@ async fn bad_input_is_told_what_to_do_and_nothing_of_it_is_kept() {
         (Method::PUT, "/webhooks/event", &[json], "{}", 405),
         (Method::HEAD, "/webhooks/answer?uuid=a", &[], "", 405),
         (Method::POST, "/webhooks/elsewhere", &[json], "{}", 404),
+        (Method::POST, "/webhooks/%ff/event", &[json], "{}", 400),
     ];
     for (method, path, headers, body, status) in cases {
         let is_head = method == Method::HEAD;

@@ -1,17 +1,20 @@
 //! The private listener: what is known is asked for here.
 
 mod conversations;
+mod page;
 mod snapshots;
 mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -63,6 +66,19 @@ impl Query {
         found.ok_or_else(|| {
             Problem::not_found("no conversation, leg or member has this id, or none was heard of yet")
         })
+    }
+}
+
+/// What a path names. One that cannot be decoded is told as everything else is.
+struct PathOf<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let named = Path::<T>::from_request_parts(parts, state).await;
+        let undecodable = |_| Problem::bad_request("the path is not UTF-8 after percent-decoding");
+        named.map(|Path(named)| Self(named)).map_err(undecodable)
     }
 }
 

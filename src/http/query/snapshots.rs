@@ -1,23 +1,18 @@
 //! `/v1/conversations/{id}/snapshots`: the versions of a conversation.
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query as Parameters, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::problem::Problem;
-use super::{Query, json};
+use super::page::{ListParameters, Page};
+use super::{PathOf, Query, json};
 use crate::domain::digest::Digest;
 use crate::domain::instant;
 use crate::domain::snapshot::{Digests, Document, Snapshot};
-
-#[derive(Serialize)]
-struct List {
-    items: Vec<Version<Entry>>,
-    next: Option<String>,
-    blind: [(); 0],
-}
 
 #[derive(Serialize)]
 struct Version<D> {
@@ -48,16 +43,24 @@ struct Whole {
 }
 
 /// `GET …/snapshots`: oldest first, without bodies.
-pub(super) async fn list(State(query): State<Query>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(query): State<Query>,
+    PathOf(id): PathOf<String>,
+    parameters: Result<Parameters<ListParameters>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let page = Page::asked(parameters)?;
+    let after: u32 = page.after(|text| text.parse().ok())?.unwrap_or(0);
     let id = query.named(&id).await?;
-    let items = query.store.snapshots(&id).await?.into_iter().map(Version::from).collect();
-    Ok(json(&List { items, next: None, blind: [] }))
+    let mut versions = query.store.snapshots(&id).await?;
+    versions.retain(|version| version.number > after);
+    let path = format!("/v1/conversations/{id}/snapshots");
+    Ok(page.answer(&path, versions, |version| version.number.to_string(), Version::from))
 }
 
 /// `GET …/snapshots/{number}`: one, with the documents.
 pub(super) async fn one(
     State(query): State<Query>,
-    Path((id, number)): Path<(String, String)>,
+    PathOf((id, number)): PathOf<(String, String)>,
 ) -> Result<Response, Problem> {
     let number: u32 = number.parse().map_err(|_| Problem::not_found("snapshots are numbered 1, 2, 3 …"))?;
     let id = query.named(&id).await?;

@@ -1,23 +1,18 @@
 //! `/v1/conversations/{id}/webhooks`: deliveries as they were received.
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query as Parameters, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::problem::Problem;
-use super::{Query, json, raw};
+use super::page::{ListParameters, Page};
+use super::{PathOf, Query, raw};
 use crate::domain::arrival::{Arrival, Delivery};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::instant;
-
-#[derive(Serialize)]
-struct List {
-    items: Vec<Webhook>,
-    next: Option<String>,
-    blind: [(); 0],
-}
 
 #[derive(Serialize)]
 struct Webhook {
@@ -43,11 +38,16 @@ struct Webhook {
 /// `GET …/webhooks`: oldest first.
 pub(super) async fn of_conversation(
     State(query): State<Query>,
-    Path(id): Path<String>,
+    PathOf(id): PathOf<String>,
+    parameters: Result<Parameters<ListParameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let page = Page::asked(parameters)?;
+    let after: i64 = page.after(|text| text.parse().ok())?.unwrap_or(0);
     let id = query.named(&id).await?;
-    let items = query.store.arrivals(&id).await?.into_iter().map(Webhook::from).collect();
-    Ok(json(&List { items, next: None, blind: [] }))
+    let mut arrivals = query.store.arrivals(&id).await?;
+    arrivals.retain(|arrival| arrival.number > after);
+    let path = format!("/v1/conversations/{id}/webhooks");
+    Ok(page.answer(&path, arrivals, |arrival| arrival.number.to_string(), Webhook::from))
 }
 
 impl From<Arrival> for Webhook {
