@@ -69,8 +69,9 @@ impl Trouble {
     }
 }
 
-/// The fetch state of one conversation: what is owed, and how the tries went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The fetch state of one conversation: what is owed, and how the tries went. By default nothing is owed and
+/// nothing failed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FetchState {
     /// Which application's token opens it.
     pub application_id: Option<ApplicationId>,

@@ -50,15 +50,7 @@ pub struct Request {
 
 /// Takes webhooks in.
 #[derive(Debug)]
-pub struct Receiver {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    /// `None` where signatures are switched off.
-    verifier: Option<Verifier>,
-    applications: Vec<ApplicationId>,
-    wakes: [Wake; 2],
-    lifecycle: Lifecycle,
-}
+pub struct Receiver(Parts);
 
 /// What a [`Receiver`] works with.
 #[derive(Debug)]
@@ -81,8 +73,7 @@ impl Receiver {
     /// A receiver of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, verifier, applications, wakes, lifecycle } = parts;
-        Self { store, clock, verifier, applications, wakes, lifecycle }
+        Self(parts)
     }
 
     /// Takes an event in. It is on disk when this returns `Ok`.
@@ -91,7 +82,7 @@ impl Receiver {
     /// When it is not to be believed, cannot be read, or could not be stored.
     pub async fn event(&self, request: Request) -> Result<(), ReceiveError> {
         let arrival = self.believed(request)?;
-        self.store.append(arrival).await.map_err(|why| {
+        self.0.store.append(arrival).await.map_err(|why| {
             count_refusal("not stored");
             ReceiveError::NotStored(why)
         })?;
@@ -106,9 +97,9 @@ impl Receiver {
     /// When it is not to be believed or cannot be read.
     pub async fn answer(&self, request: Request) -> Result<(), ReceiveError> {
         let arrival = self.believed(request)?;
-        let store = Arc::clone(&self.store);
-        let wakes = self.wakes.clone();
-        let stored = self.lifecycle.finish(async move {
+        let store = Arc::clone(&self.0.store);
+        let wakes = self.0.wakes.clone();
+        let stored = self.0.lifecycle.finish(async move {
             match store.append(arrival).await {
                 Ok(()) => wakes.iter().for_each(Wake::wake),
                 Err(error) => {
@@ -124,14 +115,14 @@ impl Receiver {
     }
 
     fn wake(&self) {
-        self.wakes.iter().for_each(Wake::wake);
+        self.0.wakes.iter().for_each(Wake::wake);
     }
 
     /// Everything up to the store: who sent it, and what it speaks of.
     fn believed(&self, request: Request) -> Result<NewArrival, ReceiveError> {
         let Request { delivery, authorization, application } = request;
-        let received_at = self.clock.now();
-        let (origin, signed_for) = match &self.verifier {
+        let received_at = self.0.clock.now();
+        let (origin, signed_for) = match &self.0.verifier {
             None => (Origin::Unverified, None),
             Some(verifier) => {
                 let signed_for =
@@ -171,13 +162,13 @@ impl Receiver {
         let named = match path {
             None => None,
             Some(path) => {
-                Some(self.applications.iter().find(|id| id.as_str() == path).cloned().ok_or_else(unknown)?)
+                Some(self.0.applications.iter().find(|id| id.as_str() == path).cloned().ok_or_else(unknown)?)
             }
         };
         match (signed_for, named) {
             (Some(signed), Some(named)) if signed != named => Err(unknown()),
             (Some(application), _) | (None, Some(application)) => Ok(Some(application)),
-            (None, None) => match self.applications.as_slice() {
+            (None, None) => match self.0.applications.as_slice() {
                 [only] => Ok(Some(only.clone())),
                 _ => Ok(None),
             },

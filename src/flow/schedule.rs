@@ -92,15 +92,7 @@ impl Patience {
 
 /// Nothing owed, nothing failing.
 fn fresh(before: &FetchState) -> FetchState {
-    FetchState {
-        application_id: before.application_id.clone(),
-        due_at: None,
-        failures: 0,
-        failing_since: None,
-        trouble: None,
-        gone_at: None,
-        gave_up_at: None,
-    }
+    FetchState { application_id: before.application_id.clone(), ..FetchState::default() }
 }
 
 fn failing(before: &FetchState, trouble: Trouble, due_at: Option<Timestamp>, now: Timestamp) -> FetchState {

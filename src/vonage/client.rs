@@ -162,9 +162,7 @@ impl Client {
     /// Looks at a conversation. With what is known of it already, an unchanged one costs one request.
     pub async fn look(&self, id: &ConversationId, known: Option<&Known>) -> Look {
         match self.sight(id, known).await {
-            Ok(Some((sighting, None))) => Look::Seen(sighting),
-            Ok(Some((sighting, Some(failure)))) => Look::Interrupted(sighting, failure),
-            Ok(None) => Look::Unchanged(self.clock.now()),
+            Ok(look) => look,
             Err(Miss::NotFound) if known.is_some() => Look::Gone(self.clock.now()),
             Err(Miss::NotFound) => Look::NotYet(self.clock.now()),
             Err(Miss::Refused(status)) => {
@@ -175,40 +173,29 @@ impl Client {
         }
     }
 
-    async fn sight(
-        &self,
-        id: &ConversationId,
-        known: Option<&Known>,
-    ) -> Result<Option<(Sighting, Option<Failure>)>, Miss> {
+    async fn sight(&self, id: &ConversationId, known: Option<&Known>) -> Result<Look, Miss> {
         let taken_at = self.clock.now();
         let url = self.conversation_url(id);
         let document = Document::new(DocumentName::Conversation, self.get(&url).await?);
         let conversation = ConversationDocument::read(&document.body).filter(ConversationDocument::has_id);
         let conversation = conversation.ok_or(unreadable("it is no conversation"))?;
         let sequence_number = conversation.sequence_number();
-        let mut sighting = Sighting {
-            taken_at,
-            family: self.settings.family.as_str().to_owned(),
-            sequence_number,
-            documents: Vec::new(),
-        };
+        let family = self.settings.family.as_str().to_owned();
         if conversation.members().is_some() {
-            sighting.documents.push(document);
-            return Ok(Some((sighting, None)));
+            return Ok(Look::Seen(Sighting { taken_at, family, sequence_number, documents: vec![document] }));
         }
         if is_unchanged(known, &document, sequence_number) {
-            return Ok(None);
+            return Ok(Look::Unchanged(self.clock.now()));
         }
-        sighting.documents.push(document);
-        let outcome = self.read_members(&url, &mut sighting.documents).await;
-        if !matches!(outcome, Ok(Completeness::Whole)) {
-            // Without a number the next look reads the members again, whatever Vonage has counted.
-            sighting.sequence_number = None;
-        }
+        let mut documents = vec![document];
+        let outcome = self.read_members(&url, &mut documents).await;
+        // Without a number the next look reads the members again, whatever Vonage has counted.
+        let sequence_number = sequence_number.filter(|_| matches!(outcome, Ok(Completeness::Whole)));
+        let sighting = Sighting { taken_at, family, sequence_number, documents };
         match outcome {
-            Ok(_) | Err(Miss::NotFound) => Ok(Some((sighting, None))),
+            Ok(_) | Err(Miss::NotFound) => Ok(Look::Seen(sighting)),
             // The call may be over before the next try: what is had is worth keeping.
-            Err(Miss::Failed(failure)) => Ok(Some((sighting, Some(failure)))),
+            Err(Miss::Failed(failure)) => Ok(Look::Interrupted(sighting, failure)),
             Err(refused @ Miss::Refused(_)) => Err(refused),
         }
     }

@@ -692,12 +692,7 @@ fn snapshot(conversation: &str, number: u32, taken_at: &str, files: &[(DocumentN
 fn history(conversation: &str, arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>) -> History {
     let fetch = FetchState {
         application_id: Some(ApplicationId::parse(APPLICATION).expect("it is an id")),
-        due_at: None,
-        failures: 0,
-        failing_since: None,
-        trouble: None,
-        gone_at: None,
-        gave_up_at: None,
+        ..FetchState::default()
     };
     History { conversation_id: id(conversation), arrivals, snapshots, fetch, revision: 1 }
 }

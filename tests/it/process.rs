@@ -3,12 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Instant;
 
-use conversationd::domain::clock::SystemClock;
-use conversationd::domain::ids::ApplicationId;
-use conversationd::simulator::{Action, Call, Fault, Members, Pace, Settings, Simulator};
+use conversationd::simulator::{Action, Call, Fault, Pace, Simulator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -31,17 +28,7 @@ async fn place() -> Place {
 
 async fn place_in(world: World) -> Place {
     let directory = tempfile::tempdir().unwrap();
-    let vonage = Simulator::start(Settings {
-        application_id: ApplicationId::parse(keys::APPLICATION).unwrap(),
-        public_key_pem: keys::pair().public.clone(),
-        api_key: keys::API_KEY.to_owned(),
-        signature_secret: keys::SECRET.into(),
-        webhooks: "http://127.0.0.1:9".parse().unwrap(),
-        members: Members::Embedded,
-        clock: Arc::new(SystemClock),
-    })
-    .await
-    .unwrap();
+    let vonage = world.vonage().await;
     let [public, private] = configure(directory.path(), &world, vonage.api_url().as_str()).unwrap();
     vonage.send_webhooks_to(format!("http://127.0.0.1:{public}").parse().unwrap());
     Place { directory, vonage, public, private }

@@ -1036,15 +1036,7 @@ fn sighting(second: i64, bodies: &[&str]) -> Sighting {
 }
 
 fn nothing_owed() -> FetchState {
-    FetchState {
-        application_id: Some(application(APPLICATION)),
-        due_at: None,
-        failures: 0,
-        failing_since: None,
-        trouble: None,
-        gone_at: None,
-        gave_up_at: None,
-    }
+    FetchState { application_id: Some(application(APPLICATION)), ..FetchState::default() }
 }
 
 fn bare_interpretation(id: &str, second: i64) -> Interpretation {

@@ -84,10 +84,9 @@ impl Reply {
 }
 
 impl World {
-    /// Starts Vonage and the daemon.
-    pub async fn start(self) -> TestDaemon {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        let vonage = Simulator::start(Settings {
+    /// Starts Vonage alone. It does not know yet where webhooks go.
+    pub async fn vonage(&self) -> Simulator {
+        let settings = Settings {
             application_id: ApplicationId::parse(keys::APPLICATION).expect("it is an id"),
             public_key_pem: keys::pair().public.clone(),
             api_key: keys::API_KEY.to_owned(),
@@ -95,9 +94,14 @@ impl World {
             webhooks: "http://127.0.0.1:9".parse().expect("it is a URL"),
             members: self.members,
             clock: Arc::clone(&self.clock),
-        })
-        .await
-        .expect("the simulator starts");
+        };
+        Simulator::start(settings).await.expect("the simulator starts")
+    }
+
+    /// Starts Vonage and the daemon.
+    pub async fn start(self) -> TestDaemon {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let vonage = self.vonage().await;
         write_configuration(directory.path(), &self, vonage.api_url().as_str());
         let http =
             reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client can be had");
