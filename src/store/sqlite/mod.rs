@@ -112,6 +112,7 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("cache_size", CACHE_KIB)
+        .pragma("temp_store", "memory")
         .statement_cache_capacity(PREPARED_STATEMENTS);
     let mut connection = writing.connect().await.map_err(unopenable)?;
     if lock.is_some() {
