@@ -30,9 +30,13 @@
 //! [`http::webhooks`] reads it, with bounds on size and time. [`flow::receive`] asks
 //! [`vonage::signature`] whether to believe it and [`vonage::webhook`] which conversation it speaks of, and
 //! hands it to [`store::Store::append`]. The store's [writer](store::Writer) takes everything that has queued
-//! up, inserts arrivals and owed looks in one transaction, commits once, and answers all. Only then does the
-//! reply go out, and a [wake-up](flow::Wake) without data. A redelivery meets the unique digest of the first
-//! and is counted there.
+//! up, appends it to the log in one transaction, commits once, and answers all. Only then does the reply go
+//! out, and a [wake-up](flow::Wake) without data. A redelivery meets the unique digest of the first and is
+//! counted there.
+//!
+//! An arrival owes a look by being in the log. Behind the reply, whoever works next posts the log to the
+//! conversations' accounts: which arrivals speak of one, and when its look is due. Whatever is read by
+//! conversation counts what is not posted yet, too.
 //!
 //! # A fetch fails
 //!

@@ -31,8 +31,33 @@ CREATE TABLE arrivals (
     UNIQUE (occurred_at, digest)
 ) STRICT;
 
-CREATE INDEX arrivals_by_conversation ON arrivals (conversation_id) WHERE conversation_id IS NOT NULL;
-CREATE INDEX arrivals_by_transfer ON arrivals (transferred_to, number) WHERE transferred_to IS NOT NULL;
+-- How far the log has been followed. One row.
+CREATE TABLE progress (
+    -- Up to which arrival each is posted: has its mentions, and the look that it asks for. What lies beyond is
+    -- owed all the same, by being in the log.
+    posted  INTEGER NOT NULL,
+    -- Up to which arrival the derived tables have followed.
+    derived INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO progress (posted, derived) VALUES (0, 0);
+
+-- Which arrivals speak of a conversation, as far as they are posted. A webhook's reply waits for the log alone:
+-- an index of the log by conversation would make each commit write a page for almost every webhook in it.
+CREATE TABLE mentions (
+    conversation_id TEXT    NOT NULL,
+    number          INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- What is not posted yet: one row for each conversation that an arrival speaks of.
+CREATE VIEW unposted AS
+    SELECT number, conversation_id, application_id, received_at FROM arrivals
+    WHERE number > (SELECT posted FROM progress) AND conversation_id IS NOT NULL
+    UNION ALL
+    SELECT number, transferred_to, application_id, received_at FROM arrivals
+    WHERE number > (SELECT posted FROM progress) AND transferred_to IS NOT NULL
+        AND transferred_to IS NOT conversation_id;
 
 -- One row for each conversation that was heard of: the look that is owed, and how the tries went.
 CREATE TABLE fetches (
@@ -49,23 +74,15 @@ CREATE TABLE fetches (
     trouble              TEXT,
     gone_at              INTEGER,
     gave_up_at           INTEGER,
-    -- Counts every change to what is known of the conversation; the other one says which of them the derived
-    -- tables have followed, so that an older interpretation does not replace a newer one.
-    revision             INTEGER NOT NULL DEFAULT 1,
-    interpreted_revision INTEGER NOT NULL DEFAULT 0,
-    -- 1 after a look, until it is interpreted. Arrivals do not set it: they are found by their numbers.
-    looked_at            INTEGER NOT NULL DEFAULT 0
+    -- Counts looks. The derived row was made from so many of them and from the log up to that arrival: an older
+    -- interpretation does not replace a newer one.
+    looks                INTEGER NOT NULL DEFAULT 0,
+    interpreted_looks    INTEGER NOT NULL DEFAULT 0,
+    interpreted_arrival  INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX fetches_by_due ON fetches (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX fetches_looked_at ON fetches (conversation_id) WHERE looked_at = 1;
-
--- Up to which arrival the derived tables have followed. One row.
-CREATE TABLE derivation (
-    through INTEGER NOT NULL
-) STRICT;
-
-INSERT INTO derivation (through) VALUES (0);
+CREATE INDEX fetches_looked_at ON fetches (conversation_id) WHERE looks > interpreted_looks;
 
 -- Versions of a conversation. Append-only: a row changes only to move its last confirmation.
 CREATE TABLE snapshots (

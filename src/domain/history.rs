@@ -16,6 +16,24 @@ pub struct History {
     pub snapshots: Vec<Snapshot>,
     /// How its looks went.
     pub fetch: FetchState,
-    /// Counts the changes to this history. An interpretation of an older revision is stale.
-    pub revision: i64,
+    /// How much of the logs this is.
+    pub revision: Revision,
+}
+
+/// How much of the logs a history holds. Neither number ever goes down, so of two histories of one conversation
+/// the later one has no smaller number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Revision {
+    /// The newest arrival in the log when the history was read, whatever it speaks of; 0 when there was none.
+    pub newest_arrival: i64,
+    /// Looks at the conversation that had ended.
+    pub looks: i64,
+}
+
+impl Revision {
+    /// Whether this holds more than `other` does.
+    #[must_use]
+    pub fn is_after(self, other: Self) -> bool {
+        self != other && self.newest_arrival >= other.newest_arrival && self.looks >= other.looks
+    }
 }

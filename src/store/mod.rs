@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Lease, Settlement};
-use crate::domain::history::History;
+use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
 
@@ -96,8 +96,8 @@ pub struct Stale {
 pub trait Store: Send + Sync + std::fmt::Debug {
     // --- the log of webhooks
 
-    /// Appends an arrival, or counts one more delivery of an event that is there already, and owes a look at
-    /// once to each conversation that it speaks of. Returns when all of it is on disk.
+    /// Appends an arrival, which owes a look at once to each conversation that it speaks of; or counts one more
+    /// delivery of an event that is there already. Returns when it is on disk.
     async fn append(&self, arrival: NewArrival) -> Result<(), StoreError>;
 
     /// The arrivals that speak of a conversation, oldest first.
@@ -142,7 +142,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// that it was made from; `through` is [`Stale::through`] of the work that is done with this.
     async fn save(
         &self,
-        interpretations: Vec<(Interpretation, i64)>,
+        interpretations: Vec<(Interpretation, Revision)>,
         through: Option<i64>,
     ) -> Result<(), StoreError>;
 

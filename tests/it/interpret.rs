@@ -5,7 +5,7 @@ use std::ops::Range;
 use conversationd::domain::arrival::{Arrival, Delivery, Endpoint, Method, NewArrival, Origin};
 use conversationd::domain::conversation::{Ending, Interpretation, Leg, Member, MemberState, State};
 use conversationd::domain::fetch::{FetchState, Trouble};
-use conversationd::domain::history::History;
+use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
 use conversationd::domain::snapshot::{Document, DocumentName, Sighting, Snapshot};
 use conversationd::flow::interpret::interpret;
@@ -694,7 +694,7 @@ fn history(conversation: &str, arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>)
         application_id: Some(ApplicationId::parse(APPLICATION).expect("it is an id")),
         ..FetchState::default()
     };
-    History { conversation_id: id(conversation), arrivals, snapshots, fetch, revision: 1 }
+    History { conversation_id: id(conversation), arrivals, snapshots, fetch, revision: Revision::default() }
 }
 
 fn id(text: &str) -> ConversationId {

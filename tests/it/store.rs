@@ -12,7 +12,7 @@ use conversationd::domain::conversation::{
 };
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{FetchState, Finding, Known, Lease, Settlement, Trouble};
-use conversationd::domain::history::History;
+use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
 use conversationd::domain::snapshot::{Document, DocumentName, Sighting};
 use conversationd::store::{self, Position, Stale, Store, StoreError};
@@ -129,10 +129,34 @@ async fn of_many_at_once_each_is_counted() {
     deliveries.sort_unstable();
     let expected: Vec<u32> = (0..EACH).map(|_| 1).chain([EACH; 3]).collect();
     assert_eq!(deliveries, expected);
-    assert_eq!(place.lease(1).await[0].asked, i64::from(EACH) * 4);
+    // A redelivery asks for nothing new.
+    assert_eq!(place.lease(1).await[0].asked, i64::from(EACH) + 3);
 }
 
 // === looks
+
+#[tokio::test]
+async fn what_a_burst_leaves_unposted_is_owed_all_the_same() {
+    const CALLS: usize = 1200;
+    let place = Place::open().await;
+    let mut appends = JoinSet::new();
+    for number in 0..CALLS {
+        let store = Arc::clone(&place.store);
+        let arrival = arrival(&format!("CON-{number}"), "started", 1);
+        appends.spawn(async move { store.append(arrival).await });
+    }
+    while let Some(done) = appends.join_next().await {
+        done.unwrap().unwrap();
+    }
+    let mut leased = 0;
+    while place.store.next_due().await.unwrap().is_some_and(|due| due <= at(1)) {
+        let some = place.lease(1).await.len();
+        assert!(some > 0, "{leased} of {CALLS} were leased");
+        leased += some;
+        assert_eq!(place.store.arrivals(&conversation("CON-1199")).await.unwrap().len(), 1);
+    }
+    assert_eq!(leased, CALLS);
+}
 
 #[tokio::test]
 async fn the_look_is_owed_as_soon_as_append_returns() {
@@ -382,14 +406,15 @@ async fn every_change_makes_an_interpretation_stale_until_it_is_saved_again() {
     let mut revisions = vec![place.save_present("CON-1").await];
     place.store.append(arrival("CON-1", "b", 2)).await.unwrap();
     revisions.push(place.save_present("CON-1").await);
-    for finding in [Finding::Seen(sighting(2, &["x"])), Finding::Unchanged(at(3)), Finding::Nothing] {
-        // A redelivery says nothing new, but asks for a look, which may say something.
-        place.store.append(arrival("CON-1", "b", 2)).await.unwrap();
+    for (event, finding) in
+        [("c", Finding::Seen(sighting(2, &["x"]))), ("d", Finding::Unchanged(at(3))), ("e", Finding::Nothing)]
+    {
+        place.store.append(arrival("CON-1", event, 2)).await.unwrap();
         let lease = place.store.lease(at(2), at(60), 1).await.unwrap().remove(0);
         place.settle(&lease, finding, None, 3).await;
         revisions.push(place.save_present("CON-1").await);
     }
-    assert!(revisions.is_sorted_by(|left, right| left < right), "{revisions:?}");
+    assert!(revisions.is_sorted_by(|left, right| right.is_after(*left)), "{revisions:?}");
 }
 
 #[tokio::test]
@@ -559,7 +584,7 @@ async fn an_interpretation_is_read_back_as_it_was_saved() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let full = full_interpretation("CON-1");
-    place.store.save(vec![(full.clone(), 1)], None).await.unwrap();
+    place.store.save(vec![(full.clone(), revision(1))], None).await.unwrap();
     assert_eq!(place.store.conversation(&full.id).await.unwrap(), Some(full.clone()));
     let listed = place.store.conversations(10, None).await.unwrap();
     assert_eq!(listed.len(), 1);
@@ -567,7 +592,7 @@ async fn an_interpretation_is_read_back_as_it_was_saved() {
     assert_eq!(listed[0].position, Position { listed_at: at(1), id: full.id.clone() });
     for ending in [Ending::Open, Ending::Settling(at(77)), Ending::Over] {
         let bare = Interpretation { ending, ..bare_interpretation("CON-1", 3) };
-        place.store.save(vec![(bare.clone(), 1)], None).await.unwrap();
+        place.store.save(vec![(bare.clone(), revision(1))], None).await.unwrap();
         assert_eq!(place.store.conversation(&bare.id).await.unwrap(), Some(bare));
     }
     assert_eq!(place.store.conversation(&conversation("CON-2")).await.unwrap(), None);
@@ -586,24 +611,25 @@ async fn an_interpretation_of_an_older_revision_does_not_replace_a_newer_one() {
     place.settle(&lease, Finding::Nothing, None, 1).await;
     let followed = place.stale(10).await.through;
     let name = async || place.store.conversation(&id).await.unwrap().unwrap().name.unwrap();
-    place.store.save(vec![(named("third"), 3)], followed).await.unwrap();
+    let before_the_look = |newest_arrival| Revision { newest_arrival, looks: 0 };
+    place.store.save(vec![(named("third"), before_the_look(3))], followed).await.unwrap();
     assert_eq!(name().await, "third");
     assert_eq!(place.stale(10).await, stale(&["CON-1"], None), "the look is the fourth change");
-    place.store.save(vec![(named("second"), 2)], None).await.unwrap();
+    place.store.save(vec![(named("second"), before_the_look(2))], None).await.unwrap();
     assert_eq!(name().await, "third");
     assert_eq!(place.stale(10).await, stale(&["CON-1"], None));
-    place.store.save(vec![(named("fourth"), 4)], None).await.unwrap();
+    place.store.save(vec![(named("fourth"), Revision { newest_arrival: 3, looks: 1 })], None).await.unwrap();
     assert_eq!(name().await, "fourth");
     assert_eq!(place.stale(10).await, Stale::default());
     // One that is refused keeps nothing else from being saved.
     place.store.append(arrival("CON-0", "a", 1)).await.unwrap();
-    let both = vec![(named("third again"), 3), (bare_interpretation("CON-0", 1), 1)];
+    let both = vec![
+        (named("third again"), before_the_look(4)),
+        (bare_interpretation("CON-0", 1), before_the_look(4)),
+    ];
     place.store.save(both, None).await.unwrap();
     assert_eq!(name().await, "fourth");
     assert!(place.store.conversation(&conversation("CON-0")).await.unwrap().is_some());
-    // Of a conversation that was never heard of there is nothing to save.
-    place.store.save(vec![(bare_interpretation("CON-2", 1), 1)], None).await.unwrap();
-    assert_eq!(place.store.conversation(&conversation("CON-2")).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -615,7 +641,7 @@ async fn of_two_interpretations_that_are_saved_together_the_newer_stays() {
     let named =
         |name: &str| Interpretation { name: Some(name.to_owned()), ..bare_interpretation("CON-1", 1) };
     for (one, other) in [(("second", 2), ("first", 1)), (("second", 2), ("third", 3))] {
-        let both = vec![(named(one.0), one.1), (named(other.0), other.1)];
+        let both = vec![(named(one.0), revision(one.1)), (named(other.0), revision(other.1))];
         place.store.save(both, None).await.unwrap();
         let saved = place.store.conversation(&conversation("CON-1")).await.unwrap().unwrap();
         assert_eq!(saved.name.as_deref(), Some(if one.1 > other.1 { one.0 } else { other.0 }));
@@ -675,10 +701,10 @@ async fn a_conversation_without_a_start_is_listed_by_its_first_news() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 40)).await.unwrap();
     let startless = Interpretation { started_at: None, ..bare_interpretation("CON-1", 0) };
-    place.store.save(vec![(startless.clone(), 1)], None).await.unwrap();
+    place.store.save(vec![(startless.clone(), revision(1))], None).await.unwrap();
     assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(40));
     let capture = Capture { first_at: Some(at(50)), ..startless.capture.clone() };
-    place.store.save(vec![(Interpretation { capture, ..startless }, 1)], None).await.unwrap();
+    place.store.save(vec![(Interpretation { capture, ..startless }, revision(1))], None).await.unwrap();
     assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(50));
 }
 
@@ -689,7 +715,7 @@ async fn a_conversation_is_found_by_its_id_a_legs_or_a_members() {
         place.store.append(arrival(id, "a", second)).await.unwrap();
         let with_both = Interpretation { started_at: Some(at(second)), ..full_interpretation(id) };
         let one = if id == "CON-lone" { bare_interpretation(id, second) } else { with_both };
-        place.store.save(vec![(one, 1)], None).await.unwrap();
+        place.store.save(vec![(one, revision(1))], None).await.unwrap();
     }
     let resolve = async |id: &str| place.store.resolve(id).await.unwrap().map(|id| id.as_str().to_owned());
     for id in ["CON-old", "CON-new", "CON-lone"] {
@@ -821,8 +847,8 @@ async fn a_document_is_stored_once_however_many_versions_hold_it() {
 async fn replacing_an_interpretation_leaves_nothing_behind() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
-    place.store.save(vec![(full_interpretation("CON-1"), 1)], None).await.unwrap();
-    place.store.save(vec![(bare_interpretation("CON-1", 1), 1)], None).await.unwrap();
+    place.store.save(vec![(full_interpretation("CON-1"), revision(1))], None).await.unwrap();
+    place.store.save(vec![(bare_interpretation("CON-1", 1), revision(1))], None).await.unwrap();
     for table in ["members", "member_legs", "member_states", "legs", "leg_statuses"] {
         assert_eq!(place.number(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
     }
@@ -968,7 +994,7 @@ impl Place {
     }
 
     /// Saves some interpretation of what is known now, which is new; returns its revision.
-    async fn save_present(&self, id: &str) -> i64 {
+    async fn save_present(&self, id: &str) -> Revision {
         let stale = self.stale(10).await;
         assert_eq!(stale.conversations, BTreeSet::from([conversation(id)]));
         self.save(stale).await;
@@ -979,7 +1005,10 @@ impl Place {
     /// A conversation that began then, with its interpretation.
     async fn interpreted(&self, id: &str, second: i64) {
         self.store.append(arrival(id, "a", 1)).await.expect("the store works");
-        self.store.save(vec![(bare_interpretation(id, second), 1)], None).await.expect("the store works");
+        self.store
+            .save(vec![(bare_interpretation(id, second), revision(1))], None)
+            .await
+            .expect("the store works");
     }
 
     async fn number(&self, sql: &str) -> i64 {
@@ -1037,6 +1066,11 @@ fn sighting(second: i64, bodies: &[&str]) -> Sighting {
 
 fn nothing_owed() -> FetchState {
     FetchState { application_id: Some(application(APPLICATION)), ..FetchState::default() }
+}
+
+/// A revision that is later than those of smaller numbers.
+fn revision(number: i64) -> Revision {
+    Revision { newest_arrival: number, looks: 0 }
 }
 
 fn bare_interpretation(id: &str, second: i64) -> Interpretation {

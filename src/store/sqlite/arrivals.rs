@@ -10,6 +10,7 @@ use sqlx::{Sqlite, query};
 use super::StoreError;
 use super::rows::{Table, placeholders};
 use crate::domain::arrival::{Arrival, Delivery, Endpoint, Method, NewArrival, Origin};
+use crate::domain::digest::Digest;
 use crate::domain::ids::{ApplicationId, ConversationId};
 
 /// Rows in one insert, and so arrivals in one commit: enough for every connection of a busy hour, few enough
@@ -34,24 +35,24 @@ pub(super) fn insert(rows: usize) -> String {
 }
 
 /// Fills in the values of [`insert`].
-pub(super) fn bind<'q>(
-    mut insert: Query<'q, Sqlite, SqliteArguments>,
-    arrivals: &[NewArrival],
-) -> Query<'q, Sqlite, SqliteArguments> {
-    for arrival in arrivals {
-        let delivery = &arrival.delivery;
+pub(super) fn bind(
+    mut insert: Query<'_, Sqlite, SqliteArguments>,
+    arrivals: Vec<(Digest, NewArrival)>,
+) -> Query<'_, Sqlite, SqliteArguments> {
+    for (digest, arrival) in arrivals {
+        let delivery = arrival.delivery;
         insert = insert
-            .bind(delivery.digest(arrival.application_id.as_ref()).as_bytes().to_vec())
+            .bind(digest.as_bytes().to_vec())
             .bind(delivery.endpoint.as_str())
             .bind(delivery.method.as_str())
-            .bind(delivery.query.clone())
-            .bind(delivery.content_type.clone())
-            .bind(delivery.body.clone())
-            .bind(arrival.application_id.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(delivery.query)
+            .bind(delivery.content_type)
+            .bind(delivery.body)
+            .bind(arrival.application_id.map(String::from))
             .bind(arrival.origin.as_str())
-            .bind(arrival.kind.clone())
-            .bind(arrival.conversation_id.as_ref().map(|id| id.as_str().to_owned()))
-            .bind(arrival.transferred_to.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(arrival.kind)
+            .bind(arrival.conversation_id.map(String::from))
+            .bind(arrival.transferred_to.map(String::from))
             .bind(arrival.occurred_at.map_or(0, Timestamp::as_microsecond))
             .bind(arrival.received_at.as_microsecond())
             .bind(arrival.received_at.as_microsecond());
@@ -66,12 +67,13 @@ pub(super) async fn of_conversations(
     ids: &str,
 ) -> Result<HashMap<String, Vec<Arrival>>, StoreError> {
     let rows = query(
-        "SELECT conversation_id AS speaks_of, * FROM arrivals
-         WHERE conversation_id IN (SELECT value FROM json_each(?1))
-         UNION ALL
-         SELECT transferred_to AS speaks_of, * FROM arrivals
-         WHERE transferred_to IN (SELECT value FROM json_each(?1)) AND transferred_to IS NOT conversation_id
-         ORDER BY number",
+        "WITH spoken_of (speaks_of, number) AS (
+             SELECT conversation_id, number FROM mentions
+             WHERE conversation_id IN (SELECT value FROM json_each(?1))
+             UNION ALL
+             SELECT conversation_id, number FROM unposted
+             WHERE conversation_id IN (SELECT value FROM json_each(?1)))
+         SELECT spoken_of.speaks_of, arrivals.* FROM spoken_of JOIN arrivals USING (number) ORDER BY number",
     )
     .bind(ids)
     .fetch_all(connection)

@@ -32,19 +32,13 @@ impl WriteConnection {
         Ok(WriteTransaction(self))
     }
 
-    /// Runs statements that are a whole transaction by themselves, from their `BEGIN` to their `COMMIT`.
+    /// Runs a statement that is a transaction by itself.
     pub(super) async fn run(
         &mut self,
-        transaction: Query<'_, Sqlite, SqliteArguments>,
+        statement: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<(), StoreError> {
         self.settle().await;
-        self.unsettled = true;
-        let outcome = transaction.execute(&mut self.inner).await;
-        if outcome.is_err() {
-            self.settle().await;
-        }
-        self.unsettled = false;
-        outcome?;
+        statement.execute(&mut self.inner).await?;
         Ok(())
     }
 
@@ -52,6 +46,7 @@ impl WriteConnection {
     async fn settle(&mut self) {
         if self.unsettled {
             let _ = query("ROLLBACK").execute(&mut self.inner).await;
+            self.unsettled = false;
         }
     }
 }

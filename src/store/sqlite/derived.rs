@@ -10,6 +10,7 @@ use sqlx::{query, query_scalar};
 use super::rows::Table;
 use super::{Stale, StoreError, json};
 use crate::domain::conversation::{Ending, Interpretation, Leg, Member};
+use crate::domain::history::Revision;
 use crate::domain::ids::ConversationId;
 
 const ARRIVALS: Table = Table("arrivals");
@@ -20,7 +21,7 @@ const FETCHES: Table = Table("fetches");
 pub(super) async fn stale(connection: &mut SqliteConnection, limit: u32) -> Result<Stale, StoreError> {
     let rows = query(
         "SELECT number, conversation_id, transferred_to FROM arrivals
-         WHERE number > (SELECT through FROM derivation) ORDER BY number LIMIT ?1",
+         WHERE number > (SELECT derived FROM progress) ORDER BY number LIMIT ?1",
     )
     .bind(limit)
     .fetch_all(&mut *connection)
@@ -34,7 +35,7 @@ pub(super) async fn stale(connection: &mut SqliteConnection, limit: u32) -> Resu
                 .extend(ARRIVALS.parsed_option(row, column, |text| ConversationId::parse(text).ok())?);
         }
     }
-    let rows = query("SELECT conversation_id FROM fetches WHERE looked_at = 1 LIMIT ?1")
+    let rows = query("SELECT conversation_id FROM fetches WHERE looks > interpreted_looks LIMIT ?1")
         .bind(limit)
         .fetch_all(connection)
         .await?;
@@ -48,7 +49,7 @@ pub(super) async fn stale(connection: &mut SqliteConnection, limit: u32) -> Resu
 
 /// Notes that the derived tables have followed the log of arrivals up to here.
 pub(super) async fn follow(connection: &mut SqliteConnection, through: i64) -> Result<(), StoreError> {
-    query("UPDATE derivation SET through = max(through, ?)").bind(through).execute(connection).await?;
+    query("UPDATE progress SET derived = max(derived, ?)").bind(through).execute(connection).await?;
     Ok(())
 }
 
@@ -56,22 +57,24 @@ pub(super) async fn follow(connection: &mut SqliteConnection, through: i64) -> R
 /// takes one statement, however many conversations there are.
 pub(super) async fn save(
     connection: &mut SqliteConnection,
-    interpretations: &[(Interpretation, i64)],
+    interpretations: &[(Interpretation, Revision)],
 ) -> Result<(), StoreError> {
-    let mut newest: BTreeMap<&ConversationId, (&Interpretation, i64)> = BTreeMap::new();
+    let mut newest: BTreeMap<&ConversationId, (&Interpretation, Revision)> = BTreeMap::new();
     for (interpretation, revision) in interpretations {
         let known = newest.entry(&interpretation.id).or_insert((interpretation, *revision));
-        if *revision > known.1 {
+        if revision.is_after(known.1) {
             *known = (interpretation, *revision);
         }
     }
-    let revisions: Vec<(&ConversationId, i64)> =
-        newest.iter().map(|(id, (_, revision))| (*id, *revision)).collect();
+    let revisions: Vec<(&ConversationId, i64, i64)> =
+        newest.iter().map(|(id, (_, revision))| (*id, revision.looks, revision.newest_arrival)).collect();
     let claimed: Vec<String> = query_scalar(
-        "UPDATE fetches
-         SET interpreted_revision = given.value->>1, looked_at = looked_at AND revision > given.value->>1
-         FROM json_each(?) AS given
-         WHERE conversation_id = given.value->>0 AND interpreted_revision <= given.value->>1
+        "INSERT INTO fetches (conversation_id, asked, interpreted_looks, interpreted_arrival)
+         SELECT value->>0, 0, value->>1, value->>2 FROM json_each(?) WHERE true
+         ON CONFLICT (conversation_id) DO UPDATE
+         SET interpreted_looks = excluded.interpreted_looks, interpreted_arrival = excluded.interpreted_arrival
+         WHERE interpreted_looks <= excluded.interpreted_looks
+             AND interpreted_arrival <= excluded.interpreted_arrival
          RETURNING conversation_id",
     )
     .bind(json(&revisions))
@@ -108,7 +111,8 @@ const INSERT_CONVERSATIONS: &str = "
         value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]', value->>'$[2][3]', value->>'$[2][4]',
         value->>'$[2][5]',
         coalesce(value->>'$[2][0]', value->>'$[2][4]',
-            (SELECT min(received_at) FROM arrivals WHERE conversation_id = value->>'$[0][0]'), 0)
+            (SELECT min(received_at) FROM mentions JOIN arrivals USING (number)
+             WHERE mentions.conversation_id = value->>'$[0][0]'), 0)
     FROM json_each(?)";
 
 const INSERT_MEMBERS: &str = "

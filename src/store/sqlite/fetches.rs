@@ -1,6 +1,6 @@
 //! The looks that are owed.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sqlx::query;
@@ -8,41 +8,11 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::StoreError;
 use super::rows::Table;
-use crate::domain::arrival::NewArrival;
 use crate::domain::digest::Digest;
 use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble};
 use crate::domain::ids::{ApplicationId, ConversationId};
 
 const TABLE: Table = Table("fetches");
-
-/// Owes a look at once to each conversation in a JSON array of [`Owed`] rows.
-pub(super) const OWE: &str = "
-    INSERT INTO fetches (conversation_id, application_id, due_at, asked)
-    SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?) WHERE true
-    ON CONFLICT (conversation_id) DO UPDATE
-    SET application_id = coalesce(application_id, excluded.application_id),
-        due_at = min(coalesce(due_at, excluded.due_at), excluded.due_at),
-        asked = asked + excluded.asked,
-        revision = revision + 1";
-
-/// A conversation, its application, when its look is due, and how many arrivals ask for it.
-type Owed<'a> = (&'a ConversationId, Option<&'a ApplicationId>, i64, i64);
-
-/// The rows for [`OWE`]: the looks that these arrivals ask for. They collapse, one for each conversation.
-pub(super) fn owed(arrivals: &[NewArrival]) -> String {
-    let mut owed: BTreeMap<&ConversationId, Owed<'_>> = BTreeMap::new();
-    for arrival in arrivals {
-        for conversation in arrival.conversations() {
-            let due_at = arrival.received_at.as_microsecond();
-            let row = owed.entry(conversation).or_insert((conversation, None, due_at, 0));
-            row.1 = row.1.or(arrival.application_id.as_ref());
-            row.2 = row.2.min(due_at);
-            row.3 += 1;
-        }
-    }
-    let rows: Vec<&Owed<'_>> = owed.values().collect();
-    serde_json::to_string(&rows).expect("texts and numbers are always JSON")
-}
 
 /// Takes out what is due. What was never seen goes first: its conversation may be gone any moment.
 pub(super) async fn lease(
@@ -112,7 +82,10 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
 /// When the next look that nobody has taken out is due.
 pub(super) async fn next_due(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
     let row = query(
-        "SELECT min(max(due_at, coalesce(leased_until, 0))) AS due_at FROM fetches WHERE due_at IS NOT NULL",
+        "SELECT min(due_at) AS due_at FROM (
+             SELECT min(max(due_at, coalesce(leased_until, 0))) AS due_at FROM fetches WHERE due_at IS NOT NULL
+             UNION ALL
+             SELECT min(received_at) FROM unposted)",
     )
     .fetch_one(connection)
     .await?;
@@ -128,14 +101,14 @@ pub(super) async fn settle(
     let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     query(
         "INSERT INTO fetches (conversation_id, application_id, due_at, asked, failures, failing_since, trouble,
-             gone_at, gave_up_at, looked_at)
+             gone_at, gave_up_at, looks)
          VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, 1)
          ON CONFLICT (conversation_id) DO UPDATE
          SET leased_until = NULL,
              application_id = coalesce(application_id, excluded.application_id),
              due_at = CASE WHEN asked > ?9 THEN min(coalesce(?3, ?10), ?10) ELSE ?3 END,
              failures = ?4, failing_since = ?5, trouble = ?6, gone_at = ?7, gave_up_at = ?8,
-             revision = revision + 1, looked_at = 1",
+             looks = looks + 1",
     )
     .bind(settlement.conversation_id.as_str())
     .bind(state.application_id.as_ref().map(ApplicationId::as_str))
@@ -159,9 +132,9 @@ pub(super) async fn seen(
     application: &ApplicationId,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO fetches (conversation_id, application_id, asked, looked_at) VALUES (?1, ?2, 0, 1)
+        "INSERT INTO fetches (conversation_id, application_id, asked, looks) VALUES (?1, ?2, 0, 1)
          ON CONFLICT (conversation_id) DO UPDATE
-         SET gone_at = NULL, gave_up_at = NULL, revision = revision + 1, looked_at = 1",
+         SET gone_at = NULL, gave_up_at = NULL, looks = looks + 1",
     )
     .bind(id.as_str())
     .bind(application.as_str())
@@ -178,19 +151,18 @@ pub(super) async fn release(connection: &mut SqliteConnection) -> Result<(), Sto
     Ok(())
 }
 
-/// The state of the looks at these conversations (a JSON array of ids), each with the revision of what is
-/// known of it.
+/// The state of the looks at these conversations (a JSON array of ids), each with how many there were.
 pub(super) async fn states(
     connection: &mut SqliteConnection,
     ids: &str,
-) -> Result<Vec<(ConversationId, FetchState, i64)>, StoreError> {
+) -> Result<HashMap<String, (FetchState, i64)>, StoreError> {
     let rows = query("SELECT * FROM fetches WHERE conversation_id IN (SELECT value FROM json_each(?))")
         .bind(ids)
         .fetch_all(connection)
         .await?;
     let state = |row: &SqliteRow| {
-        let id = TABLE.parsed(row, "conversation_id", |text| ConversationId::parse(text).ok())?;
-        Ok((id, fetch_state(row)?, TABLE.get(row, "revision")?))
+        let looks = TABLE.get(row, "looks")?;
+        Ok((TABLE.get(row, "conversation_id")?, (fetch_state(row)?, looks)))
     };
     rows.iter().map(state).collect()
 }

@@ -4,6 +4,7 @@ mod arrivals;
 mod connection;
 mod derived;
 mod fetches;
+mod ledger;
 mod queries;
 mod rows;
 mod snapshots;
@@ -35,7 +36,7 @@ use super::{Listed, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Finding, Lease, Settlement};
-use crate::domain::history::History;
+use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
 
@@ -112,6 +113,7 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("cache_size", CACHE_KIB)
+        // A statement keeps what it may have to undo, and a batch is more than SQLite keeps in memory unasked.
         .pragma("temp_store", "memory")
         .statement_cache_capacity(PREPARED_STATEMENTS);
     let mut connection = writing.connect().await.map_err(unopenable)?;
@@ -206,7 +208,9 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn append(&self, arrival: NewArrival) -> Result<(), StoreError> {
         let (done, receipt) = oneshot::channel();
-        self.queue.try_send(writer::Append { arrival, done }).map_err(|error| match error {
+        // Here and not in the writer, which everybody waits for.
+        let digest = arrival.delivery.digest(arrival.application_id.as_ref());
+        self.queue.try_send(writer::Append { digest, arrival, done }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Behind,
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
@@ -225,6 +229,7 @@ impl Store for SqliteStore {
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin().await?;
+        ledger::post(&mut transaction).await?;
         let leases = fetches::lease(&mut transaction, now, until, limit).await?;
         transaction.commit().await?;
         Ok(leases)
@@ -252,6 +257,7 @@ impl Store for SqliteStore {
     ) -> Result<Option<u32>, StoreError> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin().await?;
+        ledger::post(&mut transaction).await?;
         let number = snapshots::keep(&mut transaction, id, &Finding::Seen(sighting)).await?;
         fetches::seen(&mut transaction, id, application).await?;
         transaction.commit().await?;
@@ -270,28 +276,35 @@ impl Store for SqliteStore {
     }
 
     async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError> {
-        let ids = json(ids);
+        let asked = json(ids);
         let mut transaction = self.read().await?;
-        let states = fetches::states(&mut transaction, &ids).await?;
-        let mut arrivals = arrivals::of_conversations(&mut transaction, &ids).await?;
-        let mut snapshots = snapshots::of_conversations(&mut transaction, &ids).await?;
-        let history = |(conversation_id, fetch, revision): (ConversationId, _, _)| History {
-            arrivals: arrivals.remove(conversation_id.as_str()).unwrap_or_default(),
-            snapshots: snapshots.remove(conversation_id.as_str()).unwrap_or_default(),
-            conversation_id,
-            fetch,
-            revision,
+        let progress = ledger::progress(&mut transaction).await?;
+        let mut states = fetches::states(&mut transaction, &asked).await?;
+        let mut arrivals = arrivals::of_conversations(&mut transaction, &asked).await?;
+        let mut snapshots = snapshots::of_conversations(&mut transaction, &asked).await?;
+        let history = |id: &ConversationId| {
+            let state = states.remove(id.as_str());
+            let arrivals = arrivals.remove(id.as_str()).unwrap_or_default();
+            if state.is_none() && arrivals.is_empty() {
+                return None;
+            }
+            let (mut fetch, looks) = state.unwrap_or_default();
+            progress.owe(&mut fetch, &arrivals);
+            let snapshots = snapshots.remove(id.as_str()).unwrap_or_default();
+            let revision = Revision { newest_arrival: progress.newest, looks };
+            Some(History { conversation_id: id.clone(), arrivals, snapshots, fetch, revision })
         };
-        Ok(states.into_iter().map(history).collect())
+        Ok(ids.iter().filter_map(history).collect())
     }
 
     async fn save(
         &self,
-        interpretations: Vec<(Interpretation, i64)>,
+        interpretations: Vec<(Interpretation, Revision)>,
         through: Option<i64>,
     ) -> Result<(), StoreError> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin().await?;
+        ledger::post(&mut transaction).await?;
         derived::save(&mut transaction, &interpretations).await?;
         if let Some(through) = through {
             derived::follow(&mut transaction, through).await?;

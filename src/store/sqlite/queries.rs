@@ -61,6 +61,8 @@ pub(super) async fn resolve(
     let found: Option<String> = query_scalar(
         "SELECT conversation_id FROM fetches WHERE conversation_id = ?1
          UNION ALL
+         SELECT conversation_id FROM unposted WHERE conversation_id = ?1
+         UNION ALL
          SELECT * FROM (
              SELECT id FROM conversations
              WHERE id IN (SELECT conversation_id FROM legs WHERE id = ?1)

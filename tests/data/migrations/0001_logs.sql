@@ -14,15 +14,16 @@ VALUES
         0, 1773051350000000, 1, 1773051350000000);
 
 INSERT INTO fetches (conversation_id, application_id, due_at, leased_until, asked, failures, failing_since, trouble,
-    gone_at, gave_up_at, revision, interpreted_revision, looked_at)
+    gone_at, gave_up_at, looks, interpreted_looks, interpreted_arrival)
 VALUES
     ('CON-1', '0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19', 1773051360000000, 1773051390000000, 3, 0, NULL, NULL, NULL,
-        NULL, 5, 4, 1),
-    ('CON-2', NULL, NULL, NULL, 1, 4, 1773051344000000, 'unreachable', NULL, 1773051944000000, 6, 6, 0),
-    ('CON-3', NULL, NULL, NULL, 1, 0, NULL, NULL, 1773051344000000, NULL, 2, 0, 0);
+        NULL, 2, 1, 3),
+    ('CON-2', NULL, NULL, NULL, 1, 4, 1773051344000000, 'unreachable', NULL, 1773051944000000, 4, 4, 3),
+    ('CON-3', NULL, NULL, NULL, 1, 0, NULL, NULL, 1773051344000000, NULL, 0, 0, 0);
 
--- The last arrival names no conversation and is not followed yet.
-UPDATE derivation SET through = 3;
+-- The transfer is not posted yet, and the last arrival names no conversation.
+INSERT INTO mentions (conversation_id, number) VALUES ('CON-1', 1), ('CON-1', 2);
+UPDATE progress SET posted = 2, derived = 3;
 
 INSERT INTO snapshots (id, conversation_id, number, taken_at, confirmed_at, family, sequence_number)
 VALUES
