@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::document::{ConversationDocument, MemberDocument, MembersPage};
+use super::family::Family;
 use super::pace::Pace;
 use super::secrets::without_secrets;
 use super::token::TokenMint;
@@ -40,29 +41,6 @@ const DEFAULT_HOLD: SignedDuration = SignedDuration::from_secs(1);
 
 /// The longest `Retry-After` that is believed.
 const LONGEST_HOLD: SignedDuration = SignedDuration::from_mins(10);
-
-/// Which shape of the Conversation API is asked for: a part of the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// The first: members inside the conversation, `uuid` for `id`.
-    Beta,
-    /// The one of the present tutorial.
-    V03,
-}
-
-impl Family {
-    /// Its name in paths and in the configuration.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Beta => "beta",
-            Self::V03 => "v0.3",
-        }
-    }
-
-    /// Every family that can be asked.
-    pub const ALL: [Self; 2] = [Self::Beta, Self::V03];
-}
 
 /// What one look found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod document;
+pub mod family;
 pub mod json;
 pub mod pace;
 pub mod secrets;
