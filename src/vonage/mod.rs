@@ -5,6 +5,7 @@ pub mod document;
 pub mod family;
 pub mod json;
 pub mod pace;
+pub mod region;
 pub mod secrets;
 pub mod signature;
 pub mod token;

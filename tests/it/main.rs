@@ -10,6 +10,7 @@ mod migrations;
 mod process;
 mod query;
 mod receive;
+mod region;
 mod secrets;
 mod signature;
 mod store;
