@@ -17,7 +17,7 @@ use super::pace::Pace;
 use super::secrets::without_secrets;
 use super::token::TokenMint;
 use crate::domain::clock::Clock;
-use crate::domain::fetch::Known;
+use crate::domain::fetch::{Known, Urgency};
 use crate::domain::ids::{ConversationId, MemberId};
 use crate::domain::snapshot::{Document, DocumentName, Sighting};
 
@@ -226,7 +226,7 @@ impl Client {
 
     /// One `GET`: the body of a 200 without its secrets.
     async fn get(&self, url: &Url) -> Result<Vec<u8>, Miss> {
-        self.settings.pace.turn().await;
+        self.settings.pace.turn(Urgency::Changed).await;
         let token = self.settings.mint.token(self.clock.now()).map_err(|_| Miss::Failed(Failure::Token))?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
             .map_err(|_| Miss::Failed(Failure::Token))?;

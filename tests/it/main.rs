@@ -7,6 +7,7 @@ mod fetch;
 mod interpret;
 mod layers;
 mod migrations;
+mod pace;
 mod process;
 mod query;
 mod receive;
