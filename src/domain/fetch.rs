@@ -33,6 +33,8 @@ pub struct Known {
     pub sequence_number: Option<i64>,
     /// The digest of that snapshot's conversation document.
     pub conversation: Digest,
+    /// The id of the last event that was read from the event list, in any snapshot.
+    pub last_event_id: Option<i64>,
 }
 
 /// How urgent a request to Vonage is; the most urgent first. Requests are scarce, and what is not seen during a
