@@ -45,8 +45,7 @@ impl CallsPage {
     pub(super) fn next_address(&self, here: &Url) -> Option<Url> {
         let mut address = here.clone();
         if let Some(link) = &self.next {
-            let link = trusted_link(here, link).filter(|link| link.path().ends_with("/calls"))?;
-            address.set_query(link.query());
+            address.set_query(trusted_link(here, link)?.query());
         } else {
             let index = self.next_index?.to_string();
             let asked: Vec<(String, String)> = here.query_pairs().into_owned().collect();

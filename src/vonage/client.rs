@@ -156,8 +156,8 @@ impl Client {
         Sight { requests, clock, family, events, base, region, asked }.take().await
     }
 
-    /// Lists the calls of the application that began between these instants, as the Voice API of the configured
-    /// host knows them: some days back, while Vonage keeps legs.
+    /// Lists the calls of the application that began between these instants, cut to seconds, as the Voice API
+    /// of the configured host knows them: some days back, while Vonage keeps legs.
     ///
     /// # Errors
     /// When the token is refused, or no useful answer came. What was listed until then is not worth keeping:
