@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conversationd::domain::call::ListedCall;
 use conversationd::domain::clock::SystemClock;
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{Known, Urgency};
@@ -19,9 +20,10 @@ use conversationd::vonage::region::RegionHosts;
 use conversationd::vonage::token::TokenMint;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use url::Url;
 
-use super::support::daemon::World;
+use super::support::daemon::{PATIENCE, World};
 use super::support::{data, keys};
 
 const CONVERSATION: &str = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
@@ -78,7 +80,14 @@ impl Scene {
 
     async fn look_in(&self, known: Option<&Known>, region: Option<&Region>) -> Look {
         let id = ConversationId::parse(CONVERSATION).unwrap();
-        self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed }).await
+        let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed });
+        timeout(PATIENCE, look).await.expect("a look ends")
+    }
+
+    /// The calls of an hour.
+    async fn calls(&self) -> Result<Vec<ListedCall>, NoList> {
+        let calls = self.client.calls(instant("2026-03-09T10:00:00Z"), instant("2026-03-09T11:00:00.5Z"));
+        timeout(PATIENCE, calls).await.expect("a list ends")
     }
 
     /// What was asked so far, without the conversation's own path.
@@ -315,7 +324,6 @@ async fn a_region_that_cannot_be_asked_does_not_make_a_conversation_gone() {
 async fn calls_are_listed_page_by_page() {
     let scene = Scene::of(Family::V03).await;
     let call = |uuid: &str| json!({"uuid": uuid, "status": "completed"});
-    let (first, last) = (instant("2026-03-09T10:00:00Z"), instant("2026-03-09T11:00:00.5Z"));
     let since = "date_start=2026-03-09T10%3A00%3A00Z&date_end=2026-03-09T11%3A00%3A00Z&page_size=100";
     let serve = |query: &str, page: Value| {
         scene.vonage.serve_document(&format!("/v1/calls?{query}"), 200, page.to_string());
@@ -330,7 +338,7 @@ async fn calls_are_listed_page_by_page() {
         "record_index=2&x=%2F",
         json!({"count": 3, "record_index": 2, "_embedded": {"calls": [call("c")]}}),
     );
-    let calls = scene.client.calls(first, last).await.unwrap();
+    let calls = scene.calls().await.unwrap();
     let legs: Vec<&str> = calls.iter().map(|call| call.leg_id.as_str()).collect();
     assert_eq!(legs, ["a", "b", "c"]);
     assert_eq!(scene.vonage.requests().len(), 3);
@@ -344,8 +352,7 @@ async fn a_list_of_calls_that_goes_in_circles_or_elsewhere_ends() {
         let scene = Scene::of(Family::V03).await;
         let page = json!({"_embedded": {"calls": [{"uuid": "a"}]}, "_links": {"next": {"href": next}}});
         scene.vonage.serve_document("/v1/calls", 200, page.to_string());
-        let calls =
-            scene.client.calls(instant("2026-03-09T10:00:00Z"), instant("2026-03-09T11:00:00Z")).await;
+        let calls = scene.calls().await;
         assert!(calls.unwrap().len() <= 2, "{next}");
         assert!(scene.vonage.requests().len() <= 2, "{next}");
     }
@@ -355,15 +362,14 @@ async fn a_list_of_calls_that_goes_in_circles_or_elsewhere_ends() {
 #[tokio::test]
 async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let scene = Scene::of(Family::V03).await;
-    let list = || scene.client.calls(instant("2026-03-09T10:00:00Z"), instant("2026-03-09T11:00:00Z"));
-    assert_eq!(list().await, Err(NoList::Unreachable(Failure::Status(404))));
+    assert_eq!(scene.calls().await, Err(NoList::Unreachable(Failure::Status(404))));
     scene.vonage.answer_next(1, Fault::Unauthorized);
-    assert_eq!(list().await, Err(NoList::Refused(401)));
+    assert_eq!(scene.calls().await, Err(NoList::Refused(401)));
     scene.vonage.answer_next(1, Fault::Status(500));
-    assert_eq!(list().await, Err(NoList::Unreachable(Failure::Status(500))));
+    assert_eq!(scene.calls().await, Err(NoList::Unreachable(Failure::Status(500))));
     let pause = Duration::from_secs(7);
     scene.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(pause) });
-    assert!(matches!(list().await, Err(NoList::Unreachable(Failure::Throttled(_)))));
+    assert!(matches!(scene.calls().await, Err(NoList::Unreachable(Failure::Throttled(_)))));
     assert!(!scene.pace.spare(), "the pause holds for everybody");
 }
 
