@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::config::{Application, Config};
 use crate::domain::clock::Clock;
+use crate::domain::fetch::Urgency;
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::Sighting;
 use crate::flow::Wake;
@@ -23,8 +24,9 @@ use crate::http::webhooks::Webhooks;
 use crate::lifecycle::{self, End, Lifecycle, Status};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry;
-use crate::vonage::client::{self, Client, Look};
+use crate::vonage::client::{self, Asked, Client, Look};
 use crate::vonage::pace::Pace;
+use crate::vonage::region::RegionHosts;
 use crate::vonage::signature::{Signer, Verifier};
 
 /// Why the daemon did not start, or a command could not work.
@@ -236,6 +238,8 @@ fn clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<HashMap<Applicatio
         let settings = client::Settings {
             api_url: application.api_url.clone(),
             family: config.fetch.family,
+            events: false,
+            regions: RegionHosts::beside(&application.api_url),
             mint: Arc::clone(&application.mint),
             pace: Arc::clone(&pace),
         };
@@ -285,7 +289,7 @@ pub async fn look(
     let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
     let clients = clients(config, &clock)?;
     let client = clients.get(&application.id).expect("there is a client for each application");
-    match client.look(id, None).await {
+    match client.look(Asked { id, known: None, region: None, urgency: Urgency::Changed }).await {
         Look::Seen(sighting) | Look::Interrupted(sighting, _) => Ok(sighting),
         Look::Unchanged(_) => unreachable!("nothing was known that could be unchanged"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),

@@ -29,10 +29,9 @@ impl Fetch {
         if self.json {
             println!("{}", by_name(&sighting.documents));
         } else {
-            let shown = sighting
-                .documents
-                .iter()
-                .filter(|document| !matches!(document.name, DocumentName::Members(_)));
+            let shown = sighting.documents.iter().filter(|document| {
+                !matches!(document.name, DocumentName::Members(_) | DocumentName::Events { .. })
+            });
             shown.for_each(|document| println!("{}", readable(&document.body)));
         }
         if self.keep {

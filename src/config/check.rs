@@ -14,7 +14,7 @@ use super::{Application, Config, Environment, Faults, Fetch};
 use crate::domain::ids::ApplicationId;
 use crate::flow::fetch::Patience;
 use crate::http::Ncco;
-use crate::vonage::client::Family;
+use crate::vonage::family::Family;
 use crate::vonage::token::TokenMint;
 
 /// The values of one section, with the place they are named by in faults.
@@ -200,8 +200,7 @@ impl<'a> Section<'a> {
     }
 
     fn family(&mut self, key: &str) -> Option<Family> {
-        let text = self.one_of(key, &Family::ALL.map(Family::as_str))?;
-        Family::ALL.into_iter().find(|family| family.as_str() == text)
+        Family::named(&self.one_of(key, &Family::ALL.map(Family::as_str))?)
     }
 
     fn duration(&mut self, key: &str, least: SignedDuration) -> Option<SignedDuration> {

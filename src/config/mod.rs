@@ -18,7 +18,7 @@ use url::Url;
 use crate::domain::ids::ApplicationId;
 use crate::flow::fetch::Patience;
 use crate::http::Ncco;
-use crate::vonage::client::Family;
+use crate::vonage::family::Family;
 use crate::vonage::token::TokenMint;
 
 /// The commented file with every default.

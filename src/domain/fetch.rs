@@ -33,6 +33,24 @@ pub struct Known {
     pub sequence_number: Option<i64>,
     /// The digest of that snapshot's conversation document.
     pub conversation: Digest,
+    /// The id of the last event that was read from the event list, in any snapshot.
+    pub last_event_id: Option<i64>,
+}
+
+/// How urgent a request to Vonage is; the most urgent first. Requests are scarce, and what is not seen during a
+/// call cannot be seen afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Urgency {
+    /// There is no snapshot of the conversation yet.
+    Unseen,
+    /// The last look, after the end: the conversation may be gone at any moment.
+    Last,
+    /// Something was heard of the conversation since the last look.
+    Changed,
+    /// Nothing was heard, and some time has passed.
+    Poll,
+    /// An extra that must never hold up any other.
+    Spare,
 }
 
 /// Why looking at a conversation stopped without an answer.

@@ -17,7 +17,9 @@ pub enum IdError {
     #[error("an id has at most {MAX_ID_BYTES} bytes")]
     TooLong,
     /// It holds a character that no id has.
-    #[error("an id holds letters, digits, '-' and '_' only")]
+    #[error(
+        "an id holds letters, digits, '-' and '_' only, a host name lower-case letters, digits, '-' and '.'"
+    )]
     Character,
 }
 
@@ -86,6 +88,12 @@ id!(
     path_safe
 );
 id!(
+    /// The host that knows a conversation whose call is handled in one of Vonage's regions:
+    /// `api-eu-3.vonage.com`. Lower-case. Whether it is Vonage's is not checked here.
+    Region,
+    host
+);
+id!(
     /// A leg (one participant's connection, a "call" of the Voice API). Opaque: inbound legs are 32 hex
     /// digits, outbound ones dashed UUIDs, and other spellings have been seen.
     LegId,
@@ -95,6 +103,12 @@ id!(
 fn path_safe(text: &str) -> Result<(), IdError> {
     opaque(text)?;
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if text.bytes().all(safe) { Ok(()) } else { Err(IdError::Character) }
+}
+
+fn host(text: &str) -> Result<(), IdError> {
+    opaque(text)?;
+    let safe = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     if text.bytes().all(safe) { Ok(()) } else { Err(IdError::Character) }
 }
 

@@ -1,6 +1,7 @@
 //! What exists: pure types and rules, without I/O and without anybody's foreign shapes.
 
 pub mod arrival;
+pub mod call;
 pub mod clock;
 pub mod conversation;
 pub mod digest;

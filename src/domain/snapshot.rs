@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use super::digest::Digest;
-use super::ids::{ConversationId, MemberId};
+use super::ids::{ConversationId, MemberId, Region};
 
 /// Which answer of the Conversation API a document is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,6 +17,13 @@ pub enum DocumentName {
     Members(u32),
     /// `GET …/members/{id}`.
     Member(MemberId),
+    /// A page of `GET …/events`.
+    Events {
+        /// The id of the last event that was known before; 0 when none was.
+        after: i64,
+        /// Which page, counted from 1.
+        page: u32,
+    },
 }
 
 impl fmt::Display for DocumentName {
@@ -25,6 +32,8 @@ impl fmt::Display for DocumentName {
             Self::Conversation => formatter.write_str("conversation"),
             Self::Members(page) => write!(formatter, "members page {page}"),
             Self::Member(id) => write!(formatter, "member {id}"),
+            Self::Events { after, page: 1 } => write!(formatter, "events after {after}"),
+            Self::Events { after, page } => write!(formatter, "events after {after} page {page}"),
         }
     }
 }
@@ -42,11 +51,18 @@ impl FromStr for DocumentName {
             Ok(Self::Conversation)
         } else if let Some(page) = text.strip_prefix("members page ") {
             page.parse().map(Self::Members).map_err(|_| NoSuchDocument)
+        } else if let Some(place) = text.strip_prefix("events after ") {
+            events(place).filter(|name| name.to_string() == text).ok_or(NoSuchDocument)
         } else {
             let id = text.strip_prefix("member ").ok_or(NoSuchDocument)?;
             MemberId::parse(id).map(Self::Member).map_err(|_| NoSuchDocument)
         }
     }
+}
+
+fn events(place: &str) -> Option<DocumentName> {
+    let (after, page) = place.split_once(" page ").unwrap_or((place, "1"));
+    Some(DocumentName::Events { after: after.parse().ok()?, page: page.parse().ok()? })
 }
 
 /// One answer of Vonage's, as it was sent, except that secrets are replaced.
@@ -79,6 +95,25 @@ pub struct Sighting {
     pub sequence_number: Option<i64>,
     /// The answers, in the order they were asked for.
     pub documents: Vec<Document>,
+    /// How far the event list was read.
+    pub events: EventsRead,
+    /// The region whose host answered; `None` for the configured host.
+    pub region: Option<Region>,
+}
+
+/// How far a look read a conversation's event list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventsRead {
+    /// The list is not wanted, or there is none.
+    NotAsked,
+    /// Every event up to this one is had, from this look or from earlier ones; `None` when there are none yet.
+    /// There may be more where [`Sighting::sequence_number`] is greater.
+    Read {
+        /// The id of the last of them.
+        last_event_id: Option<i64>,
+    },
+    /// Nothing was read: there was no request to spare, or the list could not be had.
+    Left,
 }
 
 /// A version of a conversation in the log. The first has number 1.

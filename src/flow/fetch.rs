@@ -15,11 +15,11 @@ use super::interpret::interpret;
 use super::schedule::Circumstances;
 use crate::domain::clock::Clock;
 use crate::domain::conversation::State;
-use crate::domain::fetch::{Lease, Settlement};
+use crate::domain::fetch::{Lease, Settlement, Urgency};
 use crate::domain::ids::ApplicationId;
 use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
-use crate::vonage::client::{Client, Look};
+use crate::vonage::client::{Asked, Client, Look};
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
 /// slow pace, or held up by Vonage. The leases of a daemon that died are ended by its successor.
@@ -137,7 +137,10 @@ impl Fetcher {
     /// One look, from the lease to its end.
     async fn fulfil(&self, lease: Lease) {
         let look = match self.client(&lease) {
-            Some(client) => client.look(&lease.conversation_id, lease.known.as_ref()).await,
+            Some(client) => {
+                let (id, known) = (&lease.conversation_id, lease.known.as_ref());
+                client.look(Asked { id, known, region: None, urgency: Urgency::Changed }).await
+            }
             None => Look::NoApplication,
         };
         self.observe(&look, &lease);

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::json::{self, Object};
+use super::member::{self, Sound};
 use crate::domain::conversation::Channel;
 use crate::domain::ids::{LegId, MemberId};
 
@@ -21,7 +22,21 @@ impl ConversationDocument {
     /// Whether it is a conversation at all: every family's has an id.
     #[must_use]
     pub fn has_id(&self) -> bool {
-        json::first_text(&self.0, &["id", "uuid"]).is_some()
+        self.id().is_some()
+    }
+
+    /// Its id: `id`, or `uuid` in `beta` and `v0.1`.
+    #[must_use]
+    pub fn id(&self) -> Option<String> {
+        json::first_text(&self.0, &["id", "uuid"])
+    }
+
+    /// Whether it goes on: `ACTIVE`, `INACTIVE`, `DELETED`, or a word that Vonage has added since, as written.
+    /// The oldest families say nothing.
+    #[must_use]
+    pub fn state(&self) -> Option<String> {
+        let state = json::text(&self.0, "state")?;
+        Some(member::in_capitals(&state, &["ACTIVE", "INACTIVE", "DELETED"]))
     }
 
     /// Its name.
@@ -63,21 +78,8 @@ impl MembersPage {
     /// `None` when it is no JSON.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        let page: Value = serde_json::from_slice(body).ok()?;
-        let object = match page {
-            Value::Array(members) => return Some(Self { members: member_documents(&members), next: None }),
-            Value::Object(object) => object,
-            _ => return None,
-        };
-        let embedded = json::object(&object, "_embedded");
-        let members = embedded
-            .and_then(|embedded| json::array(json::object(embedded, "data").unwrap_or(embedded), "members"))
-            .or_else(|| json::array(&object, "members"));
-        let next = json::object(&object, "_links").and_then(|links| json::object(links, "next"));
-        Some(Self {
-            members: members.map(|members| member_documents(members)).unwrap_or_default(),
-            next: next.and_then(|next| json::text(next, "href")),
-        })
+        let (members, next) = json::page(serde_json::from_slice(body).ok()?, "members")?;
+        Some(Self { members: member_documents(&members), next })
     }
 }
 
@@ -113,44 +115,45 @@ impl MemberDocument {
     /// The state: a known one in capitals, an unknown one as written.
     #[must_use]
     pub fn state(&self) -> Option<String> {
-        json::text(&self.0, "state").map(|state| state_name(&state))
+        json::text(&self.0, "state").map(|state| member::state_name(&state))
     }
 
     /// The states that have a time, in the order a member goes through them.
     #[must_use]
     pub fn timed_states(&self) -> Vec<(String, Timestamp)> {
-        const STATES: [&str; 3] = ["invited", "joined", "left"];
-        let Some(times) = json::object(&self.0, "timestamp") else { return Vec::new() };
-        STATES.iter().filter_map(|state| Some((state_name(state), json::instant(times, state)?))).collect()
+        member::timed_states(&self.0)
+    }
+
+    /// Whether Vonage brought the member into the state (in capitals), and not a user: `isSystem` or
+    /// `is_system`.
+    #[must_use]
+    pub fn is_by_system(&self, state: &str) -> Option<bool> {
+        let initiator = json::object(json::object(&self.0, "initiator")?, &state.to_ascii_lowercase())?;
+        ["isSystem", "is_system"].iter().find_map(|key| json::flag(initiator, key))
     }
 
     /// How the member is connected.
     #[must_use]
     pub fn channel(&self) -> Option<Channel> {
-        let channel = json::object(&self.0, "channel")?;
-        Some(Channel {
-            kind: json::text(channel, "type"),
-            id: channel_leg(channel),
-            from: channel.get("from").and_then(endpoint),
-            to: channel.get("to").and_then(endpoint),
-        })
+        member::channel(&self.0)
     }
 
     /// The member's legs, wherever they are named, each once.
     #[must_use]
     pub fn leg_ids(&self) -> Vec<LegId> {
-        let channel = json::object(&self.0, "channel");
-        let mut legs: Vec<LegId> = Vec::new();
-        for holder in channel.into_iter().chain([&self.0]) {
-            let listed = json::array(holder, "leg_ids").into_iter().flatten().filter_map(Value::as_str);
-            let described = json::array(holder, "legs").into_iter().flatten().filter_map(Value::as_object);
-            let described = described.filter_map(|leg| json::first_text(leg, &["leg_id", "id"]));
-            legs.extend(listed.map(str::to_owned).chain(described).filter_map(|id| LegId::parse(id).ok()));
-        }
-        legs.extend(channel.and_then(channel_leg));
-        let mut seen = std::collections::HashSet::new();
-        legs.retain(|leg| seen.insert(leg.clone()));
-        legs
+        member::leg_ids(&self.0)
+    }
+
+    /// Whether the member is heard and hears.
+    #[must_use]
+    pub fn sound(&self) -> Option<Sound> {
+        json::object(&self.0, "media").map(member::sound)
+    }
+
+    /// Where the member is to be found, as written: `_links` as `{href}` or `{self: {href}}`, or `href`.
+    #[must_use]
+    pub fn link(&self) -> Option<String> {
+        json::address(&self.0, "_links").or_else(|| json::text(&self.0, "href"))
     }
 
     fn user(&self) -> Option<&Object> {
@@ -167,26 +170,4 @@ fn read_object(body: &[u8]) -> Option<Object> {
 
 fn member_documents(members: &[Value]) -> Vec<MemberDocument> {
     members.iter().filter_map(Value::as_object).cloned().map(MemberDocument).collect()
-}
-
-/// States are lower-case in requests and in the oldest answers. Unknown ones are kept as they are.
-fn state_name(state: &str) -> String {
-    let capitals = state.to_ascii_uppercase();
-    match capitals.as_str() {
-        "INVITED" | "JOINED" | "LEFT" | "UNKNOWN" => capitals,
-        _ => state.to_owned(),
-    }
-}
-
-fn channel_leg(channel: &Object) -> Option<LegId> {
-    LegId::parse(json::first_text(channel, &["id", "leg_id"])?).ok()
-}
-
-/// One side of a channel as one text, whatever its type.
-fn endpoint(endpoint: &Value) -> Option<String> {
-    match endpoint {
-        Value::Object(endpoint) => json::first_text(endpoint, &["number", "uri", "user", "extension", "id"]),
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        _ => None,
-    }
 }

@@ -47,6 +47,11 @@ fn rounded(number: f64) -> Option<i64> {
     (number.abs() < EXACT).then(|| number.round() as i64)
 }
 
+/// The flag under `key`, written as a boolean or as text.
+pub(super) fn flag(object: &Object, key: &str) -> Option<bool> {
+    text(object, key)?.parse().ok()
+}
+
 /// The instant under `key`.
 pub(super) fn instant(object: &Object, key: &str) -> Option<Timestamp> {
     parse_instant(object.get(key)?.as_str()?)
@@ -61,4 +66,42 @@ pub(super) fn parse_instant(text: &str) -> Option<Timestamp> {
         Some(local.to_zoned(TimeZone::UTC).ok()?.timestamp())
     })?;
     Timestamp::from_microsecond(instant.as_microsecond()).ok()
+}
+
+/// An address under `key`, in any of Vonage's spellings: the text itself, `{href}` or `{self: {href}}`.
+pub(super) fn address(object: &Object, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::Object(link) => text(link, "href").or_else(|| text(self::object(link, "self")?, "href")),
+        Value::String(address) if !address.is_empty() => Some(address.clone()),
+        _ => None,
+    }
+}
+
+/// The elements of one page of the list `key`, and where the next page is, as written: a bare array,
+/// `_embedded.data.<key>`, `_embedded.<key>`, an array as `_embedded`, or `<key>` itself. `None` when the
+/// page is neither an array nor an object.
+pub(super) fn page(page: Value, key: &str) -> Option<(Vec<Value>, Option<String>)> {
+    let mut page = match page {
+        Value::Array(elements) => return Some((elements, None)),
+        Value::Object(page) => page,
+        _ => return None,
+    };
+    let next = object(&page, "_links").and_then(|links| address(links, "next"));
+    let elements = match page.remove("_embedded") {
+        Some(Value::Array(elements)) => Some(elements),
+        Some(Value::Object(mut embedded)) => match embedded.remove("data") {
+            Some(Value::Object(mut data)) => taken_array(&mut data, key),
+            _ => None,
+        }
+        .or_else(|| taken_array(&mut embedded, key)),
+        _ => None,
+    };
+    Some((elements.or_else(|| taken_array(&mut page, key)).unwrap_or_default(), next))
+}
+
+fn taken_array(object: &mut Object, key: &str) -> Option<Vec<Value>> {
+    match object.remove(key)? {
+        Value::Array(elements) => Some(elements),
+        _ => None,
+    }
 }

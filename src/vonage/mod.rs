@@ -1,10 +1,17 @@
 //! Everything that knows Vonage's shapes or address.
 
+pub mod calls;
 pub mod client;
 pub mod document;
+pub mod event;
+pub mod family;
 pub mod json;
+pub mod member;
 pub mod pace;
+pub mod region;
+mod requests;
 pub mod secrets;
+mod sight;
 pub mod signature;
 pub mod token;
 pub mod webhook;

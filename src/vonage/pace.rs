@@ -1,11 +1,14 @@
-//! Keeps requests to Vonage under a rate, whoever asks.
+//! Keeps requests to Vonage under a rate, whoever asks, and lets the most urgent go first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::domain::fetch::Urgency;
 
 /// The window in which at most `limit` requests begin. A second, and what a request may be held up on its
 /// way: requests that are counted at the other end must not bunch up to more than the limit there.
@@ -17,10 +20,31 @@ const WINDOW: Duration = Duration::from_millis(1_050);
 #[derive(Debug)]
 pub struct Pace {
     limit: usize,
-    /// An async mutex: whoever waits for a turn holds it, so turns are given in the order of asking.
-    turns: Mutex<VecDeque<Instant>>,
     /// A std mutex: never held across an await.
-    paused_until: std::sync::Mutex<Option<Instant>>,
+    turns: Mutex<Turns>,
+    /// Tells those who wait that one of them has gone: another may be the first now.
+    gone: Notify,
+}
+
+/// A place in the queue: urgency, and then the order of asking.
+type Ticket = (Urgency, u64);
+
+#[derive(Debug, Default)]
+struct Turns {
+    /// When the last turns were given: at most `limit` of them.
+    given: VecDeque<Instant>,
+    paused_until: Option<Instant>,
+    waiting: BTreeSet<Ticket>,
+    asked: u64,
+}
+
+/// Whether somebody who waits may go.
+enum Answer {
+    Go,
+    /// The first in the queue, but not before this instant.
+    NotBefore(Instant),
+    /// Others are to go before.
+    Queue,
 }
 
 impl Pace {
@@ -28,38 +52,100 @@ impl Pace {
     #[must_use]
     pub fn new(limit: NonZeroU32) -> Self {
         let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
-        Self { limit, turns: Mutex::default(), paused_until: std::sync::Mutex::default() }
+        Self { limit, turns: Mutex::default(), gone: Notify::new() }
     }
 
-    /// Returns when a request may be sent.
-    pub async fn turn(&self) {
-        let mut given = self.turns.lock().await;
-        // A pause may be asked for while this waits for the window to pass, so both are looked at again.
-        while let Some(until) = self.pause().max(self.window_opens(&given)) {
-            tokio::time::sleep_until(until).await;
+    /// Returns when a request may be sent: a free turn goes to the most urgent who waits, and among equals to
+    /// whoever asked first. Who stops waiting has taken nothing.
+    pub async fn turn(&self, urgency: Urgency) {
+        let waiter = Waiter::new(self, urgency);
+        loop {
+            // Made before the question is asked, so that nobody can go unnoticed in between.
+            let gone = self.gone.notified();
+            let answer = self.turns().answer(waiter.ticket, self.limit);
+            match answer {
+                Answer::Go => return,
+                Answer::NotBefore(until) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => {}
+                        () = gone => {}
+                    }
+                }
+                Answer::Queue => gone.await,
+            }
         }
-        if given.len() >= self.limit {
-            given.pop_front();
-        }
-        given.push_back(Instant::now());
     }
 
-    /// Lets nobody have a turn for the time `pause`: Vonage said that it is too much.
+    /// Takes a turn if one is free at once and nobody waits for it. Otherwise takes nothing.
+    pub fn spare(&self) -> bool {
+        let mut turns = self.turns();
+        let free = turns.waiting.is_empty() && turns.opens(self.limit).is_none();
+        if free {
+            turns.give(self.limit);
+        }
+        free
+    }
+
+    /// Lets nobody have a turn for the time `pause`, whoever waits already included: Vonage said that it is
+    /// too much.
     pub fn hold(&self, pause: Duration) {
         let until = Instant::now() + pause;
-        let mut paused = self.paused_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *paused = paused.map_or(Some(until), |present| Some(present.max(until)));
+        let mut turns = self.turns();
+        turns.paused_until = turns.paused_until.max(Some(until));
     }
 
-    /// When the oldest of the last `limit` turns leaves the window, if that is still to come.
-    fn window_opens(&self, given: &VecDeque<Instant>) -> Option<Instant> {
-        let oldest = given.front().filter(|_| given.len() >= self.limit)?;
-        Some(*oldest + WINDOW).filter(|opens| *opens > Instant::now())
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turns {
+    fn answer(&mut self, ticket: Ticket, limit: usize) -> Answer {
+        if self.waiting.first() != Some(&ticket) {
+            return Answer::Queue;
+        }
+        if let Some(until) = self.opens(limit) {
+            return Answer::NotBefore(until);
+        }
+        self.give(limit);
+        Answer::Go
     }
 
-    fn pause(&self) -> Option<Instant> {
-        let mut paused = self.paused_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *paused = paused.filter(|until| *until > Instant::now());
-        *paused
+    /// When a turn can be given, if that is still to come: after the pause, and when the oldest of the last
+    /// `limit` turns has left the window.
+    fn opens(&self, limit: usize) -> Option<Instant> {
+        let oldest = self.given.front().filter(|_| self.given.len() >= limit);
+        let window = oldest.map(|oldest| *oldest + WINDOW);
+        self.paused_until.max(window).filter(|opens| *opens > Instant::now())
+    }
+
+    fn give(&mut self, limit: usize) {
+        if self.given.len() >= limit {
+            self.given.pop_front();
+        }
+        self.given.push_back(Instant::now());
+    }
+}
+
+/// Somebody in the queue, until dropped.
+struct Waiter<'a> {
+    pace: &'a Pace,
+    ticket: Ticket,
+}
+
+impl<'a> Waiter<'a> {
+    fn new(pace: &'a Pace, urgency: Urgency) -> Self {
+        let mut turns = pace.turns();
+        turns.asked += 1;
+        let ticket = (urgency, turns.asked);
+        turns.waiting.insert(ticket);
+        Self { pace, ticket }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.pace.turns().waiting.remove(&self.ticket);
+        self.pace.gone.notify_waiters();
     }
 }

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::json::{self, Object};
+use super::region;
 use crate::domain::arrival::{Delivery, Endpoint, Method};
-use crate::domain::ids::{ConversationId, LegId};
+use crate::domain::ids::{ConversationId, LegId, Region};
 
 /// A webhook's data as one JSON object, whichever way it came.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +137,12 @@ impl Webhook {
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         json::first_text(&self.0, &["detail", "sub_state"])
+    }
+
+    /// The region that handles the call, which answer webhooks name: `region_url`, if a token may go there.
+    #[must_use]
+    pub fn region_url(&self) -> Option<Region> {
+        region::trusted(&json::text(&self.0, "region_url")?)
     }
 
     /// Billed seconds.

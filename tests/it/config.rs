@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use conversationd::config::{Config, DEFAULT_FILE, Environment, Faults};
-use conversationd::vonage::client::Family;
+use conversationd::vonage::family::Family;
 use jiff::SignedDuration;
 use pem::Pem;
 use secrecy::ExposeSecret;
@@ -91,6 +91,18 @@ fn the_commented_application_is_the_one_that_is_understood() {
     let effective: Table = config.effective().parse().unwrap();
     shipped.insert("id".to_owned(), APPLICATION.into());
     assert_eq!(effective["application"].as_array().unwrap()[0].as_table(), Some(&shipped));
+}
+
+#[test]
+fn every_path_family_can_be_asked_for() {
+    for name in ["beta", "v0.1", "v0.2", "v0.3", "v1"] {
+        let config = Place::new(&format!("[fetch]\napi_version = \"{name}\"")).load(&[]).unwrap();
+        assert_eq!(config.fetch.family.as_str(), name);
+        assert!(config.fetch.family.has_event_list(), "{name}");
+    }
+    for name in ["v0.3/..", "V1", "", "v2"] {
+        assert_eq!(Family::named(name), None, "{name}");
+    }
 }
 
 // === the environment

@@ -1,15 +1,20 @@
 //! Every test but the simulator's own: one binary, linked once.
 
 mod backoff;
+mod calls;
 mod config;
 mod document;
+mod event;
 mod fetch;
 mod interpret;
 mod layers;
+mod look;
 mod migrations;
+mod pace;
 mod process;
 mod query;
 mod receive;
+mod region;
 mod secrets;
 mod signature;
 mod store;

@@ -52,6 +52,37 @@ fn a_document_without_secrets_comes_back_byte_for_byte() {
 }
 
 #[test]
+fn the_secrets_of_an_event_are_gone() {
+    let sip = r#"{"type":"sip","uri":"sip:a:hidden@b","username":"hidden","password":"hidden"}"#;
+    let websocket =
+        r#"{"type":"websocket","uri":"wss://b/?k=hidden","headers":{"Authorization":"hidden","n":1}}"#;
+    for to in [sip, websocket] {
+        let event = format!(r#"{{"id":2,"type":"member:invited","body":{{"channel":{{"to":{to}}}}}}}"#);
+        for body in [
+            event.clone(),
+            format!("[{event}]"),
+            format!(r#"{{"_embedded":{{"events":[{event}],"data":{{"events":[{event}]}}}}}}"#),
+            format!(r#"{{"_embedded":[{event}]}}"#),
+        ] {
+            let clean = without(&body);
+            assert!(!clean.contains("hidden"), "{clean}");
+            assert!(clean.contains("member:invited") && clean.contains("[redacted]"), "{clean}");
+        }
+    }
+    let offer = r#"{"type":"rtc:offer","body":{"sdp":"v=0\r\n","client_token":"hidden"}}"#;
+    assert_eq!(without(offer), offer.replace("hidden", "[redacted]"));
+}
+
+#[test]
+fn an_event_without_secrets_comes_back_byte_for_byte() {
+    // A session's id opens the session.
+    for file in data::names("rtc").into_iter().filter(|file| file != "rtc_terminate.json") {
+        let body = data::bytes(&format!("rtc/{file}"));
+        assert_eq!(without_secrets(body.clone()), body, "{file}");
+    }
+}
+
+#[test]
 fn a_secret_is_known_by_its_key_in_any_spelling() {
     for key in [
         "password",

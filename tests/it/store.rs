@@ -14,7 +14,7 @@ use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{FetchState, Finding, Known, Lease, Settlement, Trouble};
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
-use conversationd::domain::snapshot::{Document, DocumentName, Sighting};
+use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
 use conversationd::store::{self, Position, Stale, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -325,7 +325,8 @@ async fn a_lease_knows_the_newest_version() {
     place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await;
     place.settle(&lease, Finding::Seen(sighting(2, &["y", "z"])), Some(at(3)), 2).await;
     let known = place.lease(3).await.remove(0).known;
-    let expected = Known { snapshot: 2, sequence_number: Some(8), conversation: Digest::of(b"y") };
+    let expected =
+        Known { snapshot: 2, sequence_number: Some(8), conversation: Digest::of(b"y"), last_event_id: None };
     assert_eq!(known, Some(expected));
 }
 
@@ -1061,6 +1062,8 @@ fn sighting(second: i64, bodies: &[&str]) -> Sighting {
         family: "v0.3".to_owned(),
         sequence_number: Some(8),
         documents: documents.collect(),
+        events: EventsRead::NotAsked,
+        region: None,
     }
 }
 

@@ -46,6 +46,7 @@ fn member_documents(snapshot: &Snapshot) -> Vec<MemberDocument> {
                 short.extend(MembersPage::read(&document.body).into_iter().flat_map(|page| page.members));
             }
             DocumentName::Member(_) => full.extend(MemberDocument::read(&document.body)),
+            DocumentName::Events { .. } => {}
         }
     }
     short.extend(full);

@@ -74,6 +74,7 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
             snapshot: SNAPSHOTS.get(&row, "number")?,
             sequence_number: SNAPSHOTS.get(&row, "sequence_number")?,
             conversation: digest.ok_or(SNAPSHOTS.corrupt("digest"))?,
+            last_event_id: None,
         })
     })
     .transpose()

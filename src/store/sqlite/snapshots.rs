@@ -10,7 +10,7 @@ use super::rows::Table;
 use crate::domain::digest::Digest;
 use crate::domain::fetch::Finding;
 use crate::domain::ids::ConversationId;
-use crate::domain::snapshot::{Digests, Document, DocumentName, Sighting, Snapshot};
+use crate::domain::snapshot::{Digests, Document, DocumentName, EventsRead, Sighting, Snapshot};
 
 /// zstd's own default: a document is some kilobytes, and higher levels gain little on so few.
 const COMPRESSION_LEVEL: i32 = 3;
@@ -228,6 +228,8 @@ fn empty(row: &SqliteRow, number: u32) -> Result<Snapshot, StoreError> {
             family: SNAPSHOTS.get(row, "family")?,
             sequence_number: SNAPSHOTS.get(row, "sequence_number")?,
             documents: Vec::new(),
+            events: EventsRead::NotAsked,
+            region: None,
         },
         confirmed_at: SNAPSHOTS.instant(row, "confirmed_at")?,
     })

@@ -1,0 +1,34 @@
+//! A leg in the Voice API's list of calls: what is left to know of a call that nobody announced.
+
+use jiff::Timestamp;
+
+use super::ids::{ConversationId, LegId};
+
+/// One leg, a "call" of the Voice API, as its list tells it. Vonage keeps legs for some days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedCall {
+    /// The leg.
+    pub leg_id: LegId,
+    /// The conversation that it is or was in.
+    pub conversation_id: Option<ConversationId>,
+    /// The present status: `started`, `ringing`, `answered`, `completed` …
+    pub status: Option<String>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+    /// The calling side: a number, an address, a user's name.
+    pub from: Option<String>,
+    /// The called side.
+    pub to: Option<String>,
+    /// EUR a minute, as Vonage wrote it. Like the price, the duration and the times, told when the leg is over.
+    pub rate: Option<String>,
+    /// What it cost, in EUR, as Vonage wrote it.
+    pub price: Option<String>,
+    /// Whole seconds, as billed.
+    pub duration: Option<i64>,
+    /// When it was answered; some legs tell it while they last.
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// The carrier's network: MCC and MNC.
+    pub network: Option<String>,
+}

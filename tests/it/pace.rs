@@ -1,0 +1,200 @@
+//! Turns under a rate: how many, and for whom first. Tokio's clock stands still and jumps.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use conversationd::domain::fetch::Urgency;
+use conversationd::vonage::pace::Pace;
+use futures_util::FutureExt;
+use proptest::prelude::*;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// What the pace promises: no more than its limit in any stretch of time as long as this.
+const WINDOW: Duration = Duration::from_millis(1_050);
+
+const UNBROKEN: &str = "nobody panics with the lock";
+
+fn pace(limit: u32) -> Arc<Pace> {
+    Arc::new(Pace::new(NonZeroU32::new(limit).expect("a limit is not zero")))
+}
+
+/// Lets somebody ask for a turn and note its name when it comes.
+struct Queue {
+    pace: Arc<Pace>,
+    served: Arc<Mutex<Vec<(&'static str, Instant)>>>,
+    waiting: JoinSet<()>,
+}
+
+impl Queue {
+    fn at(pace: &Arc<Pace>) -> Self {
+        Self { pace: Arc::clone(pace), served: Arc::default(), waiting: JoinSet::new() }
+    }
+
+    /// Returns when `name` stands in the queue.
+    async fn join(&mut self, name: &'static str, urgency: Urgency) -> tokio::task::AbortHandle {
+        let (pace, served) = (Arc::clone(&self.pace), Arc::clone(&self.served));
+        let handle = self.waiting.spawn(async move {
+            pace.turn(urgency).await;
+            served.lock().expect(UNBROKEN).push((name, Instant::now()));
+        });
+        tokio::task::yield_now().await;
+        handle
+    }
+
+    async fn names(mut self) -> Vec<&'static str> {
+        while self.waiting.join_next().await.is_some() {}
+        let served = self.served.lock().expect(UNBROKEN);
+        served.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_as_the_limit_go_at_once_and_no_more_in_a_window() {
+    let pace = pace(3);
+    let start = Instant::now();
+    let mut given = Vec::new();
+    for _ in 0..10 {
+        pace.turn(Urgency::Changed).await;
+        given.push(start.elapsed());
+    }
+    assert_eq!(given[2], Duration::ZERO);
+    assert!(given[3] >= WINDOW && given[3] < WINDOW + Duration::from_millis(5), "{:?}", given[3]);
+    for (earlier, later) in given.iter().zip(given.iter().skip(3)) {
+        assert!(*later >= *earlier + WINDOW, "{given:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_turn_goes_to_the_most_urgent_and_then_to_the_first() {
+    let pace = pace(1);
+    pace.turn(Urgency::Poll).await;
+    let mut queue = Queue::at(&pace);
+    for (name, urgency) in [
+        ("spare", Urgency::Spare),
+        ("poll 1", Urgency::Poll),
+        ("changed 1", Urgency::Changed),
+        ("poll 2", Urgency::Poll),
+        ("unseen", Urgency::Unseen),
+        ("changed 2", Urgency::Changed),
+        ("last", Urgency::Last),
+    ] {
+        queue.join(name, urgency).await;
+    }
+    let order = queue.names().await;
+    assert_eq!(order, ["unseen", "last", "changed 1", "changed 2", "poll 1", "poll 2", "spare"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_and_is_more_urgent_goes_first() {
+    let pace = pace(1);
+    pace.turn(Urgency::Poll).await;
+    let mut queue = Queue::at(&pace);
+    queue.join("poll", Urgency::Poll).await;
+    sleep(WINDOW / 2).await;
+    queue.join("unseen", Urgency::Unseen).await;
+    assert_eq!(queue.names().await, ["unseen", "poll"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_nobody_waits_for_any_more_is_not_lost() {
+    let pace = pace(1);
+    let start = Instant::now();
+    pace.turn(Urgency::Poll).await;
+    let mut queue = Queue::at(&pace);
+    let first = queue.join("first", Urgency::Unseen).await;
+    queue.join("second", Urgency::Changed).await;
+    queue.join("third", Urgency::Poll).await;
+    first.abort();
+    let served = Arc::clone(&queue.served);
+    assert_eq!(queue.names().await, ["second", "third"]);
+    let times: Vec<Duration> = served.lock().unwrap().iter().map(|(_, at)| *at - start).collect();
+    // The one who left took no turn with it.
+    assert!(times[0] < WINDOW + Duration::from_millis(5), "{times:?}");
+    assert!(times[1] < WINDOW * 2 + Duration::from_millis(10), "{times:?}");
+    let gave_up = timeout(Duration::from_millis(1), pace.turn(Urgency::Unseen)).await;
+    assert!(gave_up.is_err());
+    assert!(!pace.spare());
+    sleep(WINDOW).await;
+    assert!(pace.spare(), "who gave up waits no longer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_up_those_who_wait_already() {
+    let pace = pace(1);
+    let start = Instant::now();
+    pace.turn(Urgency::Poll).await;
+    let mut queue = Queue::at(&pace);
+    queue.join("waiting", Urgency::Unseen).await;
+    sleep(Duration::from_millis(500)).await;
+    pace.hold(Duration::from_secs(10));
+    // A shorter pause takes nothing away from a longer one.
+    pace.hold(Duration::from_secs(1));
+    let served = Arc::clone(&queue.served);
+    assert_eq!(queue.names().await, ["waiting"]);
+    let at = served.lock().unwrap()[0].1 - start;
+    assert!(at >= Duration::from_millis(10_500) && at < Duration::from_millis(10_510), "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_turn_is_had_at_once_or_not_at_all() {
+    let pace = pace(2);
+    assert!(pace.spare());
+    assert!(pace.spare());
+    assert!(!pace.spare(), "the window is full");
+    sleep(WINDOW).await;
+    pace.hold(Duration::from_secs(1));
+    assert!(!pace.spare(), "Vonage has asked for a pause");
+    sleep(Duration::from_secs(1)).await;
+    assert!(pace.spare());
+    // Asking in vain has taken nothing.
+    assert!(pace.turn(Urgency::Poll).now_or_never().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_turn_is_not_taken_from_somebody_who_waits() {
+    let pace = pace(1);
+    pace.turn(Urgency::Poll).await;
+    let mut waiting = Box::pin(pace.turn(Urgency::Spare));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    sleep(WINDOW * 2).await;
+    assert!(!pace.spare(), "the turn is free, but it is somebody's");
+    assert!(waiting.now_or_never().is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn whoever_asks_the_limit_is_kept(limit in 1_u32..4, asked in prop::collection::vec((0_u64..1500, 0_usize..6), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let given = runtime.expect("a runtime can be had").block_on(async {
+            let pace = pace(limit);
+            let given: Arc<Mutex<Vec<Instant>>> = Arc::default();
+            let mut tasks = JoinSet::new();
+            for (pause, who) in asked {
+                sleep(Duration::from_millis(pause)).await;
+                let (pace, given) = (Arc::clone(&pace), Arc::clone(&given));
+                tasks.spawn(async move {
+                    match who {
+                        0 if !pace.spare() => return,
+                        0 => {}
+                        1 => pace.turn(Urgency::Unseen).await,
+                        2 => pace.turn(Urgency::Poll).await,
+                        3 => if timeout(Duration::from_millis(700), pace.turn(Urgency::Last)).await.is_err() { return },
+                        4 => return pace.hold(Duration::from_millis(300)),
+                        _ => pace.turn(Urgency::Changed).await,
+                    }
+                    given.lock().unwrap().push(Instant::now());
+                });
+            }
+            while tasks.join_next().await.is_some() {}
+            let mut given = given.lock().unwrap().clone();
+            given.sort();
+            given
+        });
+        for (earlier, later) in given.iter().zip(given.iter().skip(limit as usize)) {
+            prop_assert!(*later - *earlier >= WINDOW);
+        }
+    }
+}
