@@ -188,7 +188,7 @@ async fn only_known_paths_without_a_slash_at_the_end_are_answered() {
         format!("/v0.3/conversations/{id}/"),
         format!("/v0.3/conversations/{id}/members/"),
         format!("/v9/conversations/{id}"),
-        format!("/beta/conversations/{id}/members"),
+        format!("/v1/conversations/{id}/legs"),
         "/v0.3/conversations/".to_owned(),
         "/".to_owned(),
     ] {
