@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use serde_json::json;
 
 use super::event::Note;
 use super::leg;
@@ -10,6 +11,7 @@ use super::leg::Leg;
 use super::leg::Status;
 use super::member::Participant;
 use super::region::Region;
+use super::webhook::Target;
 use super::webhook::Webhook;
 use super::world::Change;
 use super::world::Lifetime;
@@ -26,8 +28,6 @@ pub struct Call {
     pub steps: Vec<Step>,
     /// The conversation in which the next step happens.
     here: ConversationId,
-    /// Where the call is handled, when it is known.
-    region: Option<Region>,
 }
 
 /// One thing that happens in a call.
@@ -56,7 +56,7 @@ impl Call {
     /// A call in which nothing happens yet.
     #[must_use]
     pub fn new(conversation: ConversationId) -> Self {
-        Self { here: conversation.clone(), conversation, steps: Vec::new(), region: None }
+        Self { here: conversation.clone(), conversation, steps: Vec::new() }
     }
 
     /// What follows happens in another conversation.
@@ -65,24 +65,17 @@ impl Call {
         Self { here: conversation.clone(), ..self }
     }
 
-    /// What follows is handled in this region: its host knows the conversations that are created, and answer
-    /// webhooks name it.
-    #[must_use]
-    pub fn in_region(self, region: Region) -> Self {
-        Self { region: Some(region), ..self }
-    }
-
     /// Its conversation comes into being, until the call is over.
     #[must_use]
     pub fn created(self, at: Timestamp, name: impl Into<String>) -> Self {
-        self.comes_into_being(at, name.into(), Lifetime::Transient)
+        self.change(at, Change::Created { name: name.into(), lifetime: Lifetime::Transient })
     }
 
     /// Its conversation comes into being under a name that an NCCO gave it, unless there is one of that name,
     /// and can be read also when the call is over.
     #[must_use]
     pub fn named(self, at: Timestamp, name: impl Into<String>) -> Self {
-        self.comes_into_being(at, name.into(), Lifetime::Persistent)
+        self.change(at, Change::Created { name: name.into(), lifetime: Lifetime::Persistent })
     }
 
     /// Somebody is invited.
@@ -140,8 +133,8 @@ impl Call {
             .noted(at, Note::transferred(after, &from, &before.member_id))
             .elsewhere(&from)
             .left(at, &before.member_id)
-            .webhook(at, leg::transfer(&from, to, leg, at))
             .leg_ended(at, leg)
+            .webhook(at, leg::transfer(&from, to, leg, at))
             .elsewhere(to)
     }
 
@@ -154,7 +147,7 @@ impl Call {
     /// Vonage asks for the NCCO of this leg.
     #[must_use]
     pub fn asked_for_ncco(self, at: Timestamp, leg: &Leg) -> Self {
-        let webhook = leg.answer(&self.here, self.region);
+        let webhook = leg.answer(&self.here);
         self.webhook(at, webhook)
     }
 
@@ -230,6 +223,27 @@ impl Call {
         self
     }
 
+    /// The same call, handled in this region: its host alone knows the conversations, and answer webhooks name
+    /// it.
+    #[must_use]
+    pub fn in_region(mut self, region: Region) -> Self {
+        let mut steps = Vec::new();
+        for mut step in self.steps {
+            match &mut step.action {
+                Action::Change(Change::Created { .. }) => {
+                    steps.push(Step { action: Action::Change(Change::Placed(region)), ..step.clone() });
+                }
+                Action::Webhook(webhook) if webhook.target == Target::Answer => {
+                    *webhook = webhook.clone().with([("region_url", json!(region.url()))]);
+                }
+                _ => {}
+            }
+            steps.push(step);
+        }
+        self.steps = steps;
+        self
+    }
+
     /// The same call at an application whose webhooks come by GET.
     #[must_use]
     pub fn by_get(mut self) -> Self {
@@ -241,17 +255,9 @@ impl Call {
         self
     }
 
-    fn comes_into_being(self, at: Timestamp, name: String, lifetime: Lifetime) -> Self {
-        let created = Change::Created { name, lifetime };
-        match self.region {
-            Some(region) => self.change(at, Change::Placed(region)).change(at, created),
-            None => self.change(at, created),
-        }
-    }
-
     /// The same call in which nothing happens.
     fn empty(&self) -> Self {
         let (conversation, here) = (self.conversation.clone(), self.here.clone());
-        Self { conversation, steps: Vec::new(), here, region: self.region }
+        Self { conversation, steps: Vec::new(), here }
     }
 }

@@ -5,7 +5,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::member::Endpoint;
-use super::region::Region;
 use super::text::euros;
 use super::text::milliseconds;
 use super::webhook::Fields;
@@ -124,16 +123,15 @@ impl Leg {
         Webhook::of(Target::Event, &Fields(fields))
     }
 
-    /// The answer webhook for this leg. Without a region it has no `region_url`, as older ones.
+    /// The answer webhook for this leg. It has no `region_url`, as older ones.
     #[must_use]
-    pub fn answer(&self, conversation: &ConversationId, region: Option<Region>) -> Webhook {
+    pub fn answer(&self, conversation: &ConversationId) -> Webhook {
         let mut fields = self.ends();
         // What serves as the endpoint is the far side.
         let far = if self.direction == Direction::Inbound { &self.from } else { &self.to };
         fields.push(("endpoint_type", json!(far.kind())));
         fields.push(("conversation_uuid", json!(conversation)));
         fields.push(("uuid", json!(self.id)));
-        fields.extend(region.map(|region| ("region_url", json!(region.url()))));
         Webhook::of(Target::Answer, &Fields(fields))
     }
 

@@ -62,13 +62,11 @@ impl Simulator {
                     unseen.entry(here).and_modify(|unseen| unseen.told = true);
                 }
                 Action::Change(change) => {
-                    if pace == Pace::AfterEachLook && change.may_hide_something() {
-                        if let Some(unseen) =
-                            unseen.extract_if(|id, unseen| *id == here && unseen.told).next()
-                        {
-                            let looked = self.wait_for_look(here, &unseen.1).await;
-                            played.missed_looks += usize::from(!looked);
-                        }
+                    let is_paced = pace == Pace::AfterEachLook && change.may_hide_something();
+                    let is_due = is_paced && unseen.get(here).is_some_and(|unseen| unseen.told);
+                    if let Some(due) = is_due.then(|| unseen.remove(here)).flatten() {
+                        let looked = self.wait_for_look(here, &due).await;
+                        played.missed_looks += usize::from(!looked);
                     }
                     let left = self.shared.change(|world| {
                         world.apply(here, step.at, change.clone());

@@ -71,7 +71,7 @@ impl Shared {
             let received = Instant::now();
             let outcome = match world.faults.next() {
                 Some(fault) => fault.into(),
-                None => Outcome::Reply(self.reply(api, world, (method, path), &token)),
+                None => Outcome::Reply(reply(api, world, (method, path), &token)),
             };
             let (method, path, status) = (method.to_string(), path.to_owned(), outcome.status());
             let (region, jti) = (api.region, token.ok());
@@ -79,26 +79,26 @@ impl Shared {
             outcome
         })
     }
+}
 
-    fn reply(
-        &self,
-        api: &Api,
-        world: &World,
-        (method, path): (&Method, &str),
-        token: &Result<String, Refusal>,
-    ) -> Reply {
-        if let Err(refusal) = token {
-            return refusal.reply();
-        }
-        if world.tokens_refused {
-            return Refusal::Invalid.reply();
-        }
-        let bare_path = path.split_once('?').map_or(path, |(bare, _)| bare);
-        if let Some(document) = world.documents.get(path).or_else(|| world.documents.get(bare_path)) {
-            return document.clone();
-        }
-        if method == Method::GET { api.get(world, path) } else { Reply::no_resource() }
+/// What a request gets: its document for a good token.
+fn reply(
+    api: &Api,
+    world: &World,
+    (method, path): (&Method, &str),
+    token: &Result<String, Refusal>,
+) -> Reply {
+    if let Err(refusal) = token {
+        return refusal.reply();
     }
+    if world.tokens_refused {
+        return Refusal::Invalid.reply();
+    }
+    let bare_path = path.split_once('?').map_or(path, |(bare, _)| bare);
+    if let Some(document) = world.documents.get(path).or_else(|| world.documents.get(bare_path)) {
+        return document.clone();
+    }
+    if method == Method::GET { api.get(world, path) } else { Reply::no_resource() }
 }
 
 /// The API of one host as a service.

@@ -103,13 +103,24 @@ impl Webhook {
 
     /// What goes to the fallback address after this webhook has failed at `address`: the same fields, and why.
     #[must_use]
-    pub fn to_fallback(self, address: &Url, reason: &str) -> Self {
-        let kind = self.target.path();
-        let mut body = self.body;
-        body.truncate(body.iter().rposition(|byte| *byte == b'}').unwrap_or(body.len()));
-        let original = json!({"url": address.as_str(), "type": kind});
-        body.extend(format!(r#","reason":{},"original_request":{original}}}"#, json!(reason)).into_bytes());
-        Self { target: Target::Fallback, body, ..self }
+    pub fn after_failing_at(self, address: &Url, reason: &str) -> Self {
+        let original = json!({"url": address.as_str(), "type": self.target.path()});
+        let why = [("reason", json!(reason)), ("original_request", original)];
+        Self { target: Target::Fallback, ..self.with(why) }
+    }
+
+    /// The same webhook with more fields after its own. What is no object stays as it is.
+    pub(super) fn with(mut self, fields: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        for (name, value) in fields {
+            if let Some(end) = self.body.iter().rposition(|byte| *byte == b'}') {
+                let is_empty = self.body[..end].iter().rposition(|byte| !byte.is_ascii_whitespace())
+                    == self.body.iter().position(|byte| *byte == b'{');
+                let comma = if is_empty { "" } else { "," };
+                self.body.truncate(end);
+                self.body.extend(format!("{comma}\"{name}\":{value}}}").into_bytes());
+            }
+        }
+        self
     }
 
     /// The same webhook, signed by somebody else or by nobody.

@@ -85,7 +85,7 @@ impl Api {
         (id, rest): (&str, &[&str]),
         query: &str,
     ) -> Reply {
-        if !matches!(rest, [] | ["members"] | ["members", _] | ["events"]) {
+        if !matches!(rest, [] | ["members" | "events"] | ["members", _]) {
             return Reply::no_resource();
         }
         let id = ConversationId::parse(id).ok().filter(|id| world.region(id) == self.region);

@@ -106,7 +106,7 @@ impl<'a> CallPage<'a> {
         calls: Vec<CallDocument<'a>>,
         query: &str,
     ) -> Self {
-        let _links = RelativeLink { own: Link { href: format!("/calls?{query}") } };
-        Self { count, page_size, record_index, _links, _embedded: Calls { calls } }
+        let links = RelativeLink { own: Link { href: format!("/calls?{query}") } };
+        Self { count, page_size, record_index, _links: links, _embedded: Calls { calls } }
     }
 }

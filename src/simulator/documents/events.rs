@@ -8,6 +8,7 @@ use super::parts::Milliseconds;
 use super::parts::OwnLink;
 use super::parts::PageLinks;
 use super::parts::Place;
+use crate::domain::ids::MemberId;
 use crate::simulator::conversation::Conversation;
 use crate::simulator::event::Event;
 
@@ -90,8 +91,8 @@ impl<'a> EventDocument<'a> {
         let is_old = matches!(place.family, Family::Beta | Family::V01 | Family::V02);
         let href = place.event(&conversation.id, event.id);
         let (href, links) = if is_old { (Some(href), None) } else { (None, Some(OwnLink::to(href))) };
-        let from = event.note.from.as_ref().map(|from| from.as_str());
-        let to = event.note.to.as_ref().map(|to| to.as_str());
+        let from = event.note.from.as_ref().map(MemberId::as_str);
+        let to = event.note.to.as_ref().map(MemberId::as_str);
         Self {
             id: event.id,
             kind: &event.note.kind,

@@ -1,6 +1,8 @@
 //! A member in its three forms: embedded, listed, and by itself.
 
 use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
 
 use super::parts::Family;
 use super::parts::Initiator;
@@ -10,6 +12,7 @@ use super::parts::OwnLink;
 use super::parts::PageLinks;
 use super::parts::Place;
 use super::parts::Times;
+use crate::domain::ids::LegId;
 use crate::simulator::conversation::Conversation;
 use crate::simulator::member::Channel;
 use crate::simulator::member::Member;
@@ -89,7 +92,7 @@ pub(super) struct EmbeddedMember<'a> {
     user_id: &'a str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<Option<&'a str>>,
+    display_name: Option<Value>,
     state: MemberState,
     timestamp: Times,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -267,7 +270,7 @@ impl<'a> EmbeddedMember<'a> {
             member_id: participant.member_id.as_str(),
             user_id: &participant.user_id,
             name: &participant.name,
-            display_name: (is_v01 || display_name.is_some()).then_some(display_name),
+            display_name: (is_v01 || display_name.is_some()).then(|| json!(display_name)),
             state: member.state,
             timestamp: Times::of(member),
             invited_by: participant.invited_by.as_deref(),
@@ -286,7 +289,7 @@ impl<'a> MoreOfMember<'a> {
         let legs = &member.participant.channel.leg_ids;
         let status = |id: &str| world.leg(id).map_or("started", |record| record.status());
         Self {
-            leg_ids: legs.iter().map(|leg| leg.as_str()).collect(),
+            leg_ids: legs.iter().map(LegId::as_str).collect(),
             legs: legs
                 .iter()
                 .map(|leg| LegOfMember { leg_id: leg.as_str(), status: status(leg.as_str()) })

@@ -42,22 +42,21 @@ impl Call {
     #[must_use]
     pub fn moved(number: u32, starting: Timestamp) -> Self {
         let cast = Cast(number);
-        let (caller, callee) =
-            (cast.caller("caller", cast.mobile(0)), cast.callee("callee", cast.landline()));
+        let (alice, bob) = (cast.caller("caller", cast.mobile(0)), cast.callee("callee", cast.landline()));
         let expert = cast.callee("expert", cast.mobile(2));
-        let moved = cast.elsewhere("caller", &caller);
+        let moved = cast.elsewhere("caller", &alice);
         let (first, second) = (cast.conversation("conversation"), cast.conversation("second conversation"));
         let at = |milliseconds| after(starting, CONNECTED_MS + milliseconds);
         let ended = at(40_000 + length_ms(number));
         Self::new(first.clone())
-            .connected(starting, &cast.name("name"), &caller, &callee)
+            .connected(starting, &cast.name("name"), &alice, &bob)
             .elsewhere(&second)
             .created(at(20_000), cast.name("second name"))
             .elsewhere(&first)
-            .transferred(at(20_011), (&caller.participant, &moved.participant), &second)
+            .transferred(at(20_011), (&alice.participant, &moved.participant), &second)
             .noted(at(20_030), Note::media(&moved.participant))
             .elsewhere(&first)
-            .ended_alone(at(0), at(20_700), &callee, "platform")
+            .ended_alone(at(0), at(20_700), &bob, "platform")
             .elsewhere(&second)
             .invited(at(21_100), &expert.participant)
             .noted(at(22_900), Note::ringing(&expert.participant))
