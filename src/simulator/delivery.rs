@@ -1,6 +1,7 @@
 //! Sending a webhook as Vonage does, with its one repetition.
 
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -64,7 +65,15 @@ pub enum NoReply {
 pub(super) struct Sender {
     client: reqwest::Client,
     signer: Signer,
-    base: Mutex<Url>,
+    destination: Mutex<Destination>,
+}
+
+/// Where the application is.
+#[derive(Clone)]
+struct Destination {
+    base: Url,
+    /// Whether the application's id is part of the path.
+    names_application: bool,
 }
 
 // === impl Delivery ===
@@ -93,12 +102,18 @@ impl Sender {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { client, signer, base: Mutex::new(base) })
+        let destination = Mutex::new(Destination { base, names_application: false });
+        Ok(Self { client, signer, destination })
     }
 
     /// Sends from now on to the application at `base`.
     pub(super) fn send_to(&self, base: Url) {
-        *self.base.lock().unwrap_or_else(PoisonError::into_inner) = base;
+        self.destination().base = base;
+    }
+
+    /// Puts the application's id into the path from now on, or no longer does.
+    pub(super) fn name_application(&self, named: bool) {
+        self.destination().names_application = named;
     }
 
     /// Sends `webhook`, and once more when the first try ends in a way that Vonage repeats.
@@ -114,8 +129,9 @@ impl Sender {
     }
 
     async fn attempt(&self, webhook: &Webhook, clock: &dyn Clock) -> Result<WebhookReply, NoReply> {
-        let base = self.base.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (address, body) = webhook.address_and_body(&base);
+        let Destination { base, names_application } = self.destination().clone();
+        let application = names_application.then_some(&self.signer.application_id);
+        let (address, body) = webhook.address_and_body(&base, application);
         let mut request = match webhook.method {
             Method::Post => self.client.post(address).header(CONTENT_TYPE, "application/json").body(body),
             Method::Get => self.client.get(address),
@@ -124,8 +140,8 @@ impl Sender {
             request = request.header(AUTHORIZATION, authorization);
         }
         let timeout = match webhook.target {
-            Target::Answer => ANSWER_TIMEOUT,
-            Target::Event => EVENT_TIMEOUT,
+            Target::Answer | Target::Fallback => ANSWER_TIMEOUT,
+            Target::Event | Target::Rtc => EVENT_TIMEOUT,
         };
         let response = request.timeout(timeout).send().await.map_err(|error| no_reply(&error))?;
         let status = response.status().as_u16();
@@ -133,6 +149,10 @@ impl Sender {
         let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let body = response.bytes().await.map_err(|error| no_reply(&error))?;
         Ok(WebhookReply { status, content_type, body })
+    }
+
+    fn destination(&self) -> MutexGuard<'_, Destination> {
+        self.destination.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

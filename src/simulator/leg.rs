@@ -4,6 +4,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
+use super::member::Endpoint;
+use super::text::euros;
+use super::text::milliseconds;
 use super::webhook::Fields;
 use super::webhook::Target;
 use super::webhook::Webhook;
@@ -17,10 +20,10 @@ pub struct Leg {
     pub id: LegId,
     /// Who started it.
     pub direction: Direction,
-    /// The number that calls, or `Unknown`.
-    pub from: String,
-    /// The number that is called.
-    pub to: String,
+    /// The end that calls; the number may be `Unknown`.
+    pub from: Endpoint,
+    /// The end that is called.
+    pub to: Endpoint,
 }
 
 /// Who started a leg.
@@ -72,20 +75,36 @@ pub struct Bill {
     pub disconnected_by: Option<&'static str>,
 }
 
+/// Who seems to have answered a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detection {
+    /// Somebody.
+    Human,
+    /// A machine.
+    Machine,
+    /// A machine, and it has begun to beep.
+    Beep,
+}
+
 const SECONDS_PER_MINUTE: i64 = 60;
 const OK: u16 = 200;
 
 // === impl Leg ===
 
 impl Leg {
-    /// A call that came in.
-    pub fn inbound(id: LegId, from: impl Into<String>, to: impl Into<String>) -> Self {
+    /// A call that came in. A text stands for a phone number.
+    pub fn inbound(id: LegId, from: impl Into<Endpoint>, to: impl Into<Endpoint>) -> Self {
         Self { id, direction: Direction::Inbound, from: from.into(), to: to.into() }
     }
 
-    /// A call that Vonage made, whose caller its webhooks do not know.
-    pub fn outbound(id: LegId, to: impl Into<String>) -> Self {
-        Self { id, direction: Direction::Outbound, from: "Unknown".to_owned(), to: to.into() }
+    /// A call that Vonage made in the course of another one, whose caller its webhooks do not know.
+    pub fn outbound(id: LegId, to: impl Into<Endpoint>) -> Self {
+        Self { id, direction: Direction::Outbound, from: Endpoint::phone("Unknown"), to: to.into() }
+    }
+
+    /// A call that the application asked Vonage to make from one of its numbers.
+    pub fn dialled(id: LegId, from: impl Into<Endpoint>, to: impl Into<Endpoint>) -> Self {
+        Self { direction: Direction::Outbound, ..Self::inbound(id, from, to) }
     }
 
     /// The event webhook that tells of `status`.
@@ -104,18 +123,37 @@ impl Leg {
         Webhook::of(Target::Event, &Fields(fields))
     }
 
-    /// The answer webhook for this leg. It has no `region_url`: a real one would send the daemon to Vonage.
+    /// The answer webhook for this leg. It has no `region_url`, as older ones.
     #[must_use]
     pub fn answer(&self, conversation: &ConversationId) -> Webhook {
         let mut fields = self.ends();
-        fields.push(("endpoint_type", json!("phone")));
+        // What serves as the endpoint is the far side.
+        let far = if self.direction == Direction::Inbound { &self.from } else { &self.to };
+        fields.push(("endpoint_type", json!(far.kind())));
         fields.push(("conversation_uuid", json!(conversation)));
         fields.push(("uuid", json!(self.id)));
         Webhook::of(Target::Answer, &Fields(fields))
     }
 
+    /// The event webhook that tells who seems to have answered, which only machine detection asks for.
+    /// It names the leg in a field of its own.
+    #[must_use]
+    pub fn detected(&self, conversation: &ConversationId, detection: Detection, at: Timestamp) -> Webhook {
+        let mut fields = self.ends();
+        fields.push(("call_uuid", json!(self.id)));
+        fields.push(("conversation_uuid", json!(conversation)));
+        fields.push(("status", json!(if detection == Detection::Human { "human" } else { "machine" })));
+        if detection == Detection::Beep {
+            fields.push(("sub_state", json!("beep_start")));
+        }
+        fields.push(("direction", json!(self.direction.word())));
+        fields.push(("timestamp", milliseconds(at)));
+        Webhook::of(Target::Event, &Fields(fields))
+    }
+
     fn ends(&self) -> Vec<(&'static str, Value)> {
-        vec![("from", json!(self.from)), ("to", json!(self.to))]
+        let caller = if matches!(self.from, Endpoint::App { .. }) { "from_user" } else { "from" };
+        vec![(caller, json!(self.from.name())), ("to", json!(self.to.name()))]
     }
 
     fn leading_fields(&self, status: &Status) -> Vec<(&'static str, Value)> {
@@ -132,7 +170,7 @@ impl Leg {
                     ("duration", json!(bill.seconds().to_string())),
                     ("start_time", bill.answered.map_or(Value::Null, milliseconds)),
                     ("rate", json!(euros(bill.rate))),
-                    ("price", json!(euros(bill.rate * bill.seconds() / SECONDS_PER_MINUTE))),
+                    ("price", json!(bill.price())),
                 ];
                 fields.extend(self.ends());
                 fields
@@ -145,7 +183,8 @@ impl Leg {
 // === impl Direction ===
 
 impl Direction {
-    fn word(self) -> &'static str {
+    /// How webhooks and the Voice API call it.
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Inbound => "inbound",
             Self::Outbound => "outbound",
@@ -162,7 +201,21 @@ impl Status {
         matches!(self, Self::Completed(_) | Self::Rejected(_))
     }
 
-    fn word(&self) -> &'static str {
+    /// Whether the leg came to nothing: a `completed` after it has nothing to bill.
+    pub(super) fn is_in_vain(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::Cancelled
+                | Self::Timeout
+                | Self::Unanswered(_)
+                | Self::Rejected(_)
+                | Self::Failed(_)
+        )
+    }
+
+    /// How webhooks and the Voice API call it.
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Ringing => "ringing",
@@ -183,7 +236,18 @@ impl Status {
             Self::Busy => vec![("sip_code", json!(486))],
             Self::Unanswered(detail @ "timeout") => vec![("detail", json!(detail)), ("sip_code", json!(408))],
             Self::Unanswered(detail) => vec![("detail", json!(detail)), ("sip_code", json!(480))],
+            Self::Rejected(detail @ "invalid_number") => {
+                vec![("detail", json!(detail)), ("sip_code", json!(404))]
+            }
+            Self::Rejected(detail @ "declined") => vec![("detail", json!(detail)), ("sip_code", json!(603))],
             Self::Rejected(detail) => vec![("detail", json!(detail)), ("sip_code", json!(403))],
+            Self::Failed(detail @ "internal_error") => {
+                vec![("detail", json!(detail)), ("sip_code", json!(500))]
+            }
+            Self::Failed(detail @ "number_out_of_service") => {
+                vec![("detail", json!(detail)), ("sip_code", json!(502))]
+            }
+            // No SIP message was ever sent.
             Self::Failed(detail) => vec![("detail", json!(detail))],
             Self::Completed(Bill { disconnected_by: Some(side), .. }) => {
                 vec![("disconnected_by", json!(side)), ("sip_code", json!(OK))]
@@ -198,8 +262,14 @@ impl Status {
 // === impl Bill ===
 
 impl Bill {
-    fn seconds(&self) -> i64 {
+    /// For how long the parties could talk.
+    pub(super) fn seconds(&self) -> i64 {
         self.answered.map_or(0, |answered| self.ended.as_second() - answered.as_second())
+    }
+
+    /// What it cost, as an amount.
+    pub(super) fn price(&self) -> String {
+        euros(self.rate * self.seconds() / SECONDS_PER_MINUTE)
     }
 }
 
@@ -225,13 +295,4 @@ pub fn transfer(from: &ConversationId, to: &ConversationId, leg: &LegId, at: Tim
         ("timestamp", milliseconds(at)),
     ];
     Webhook::of(Target::Event, &Fields(fields))
-}
-
-/// An amount as Vonage writes it: euros with eight decimals.
-fn euros(hundred_millionths: i64) -> String {
-    format!("{}.{:08}", hundred_millionths / 100_000_000, hundred_millionths % 100_000_000)
-}
-
-fn milliseconds(instant: Timestamp) -> Value {
-    json!(format!("{instant:.3}"))
 }

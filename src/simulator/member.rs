@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
 
 use crate::domain::ids::LegId;
 use crate::domain::ids::MemberId;
@@ -114,15 +116,33 @@ pub(super) enum MemberState {
 }
 
 /// A participant inside a conversation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) participant: Participant,
     pub(super) state: MemberState,
     pub(super) invited: Option<Timestamp>,
     pub(super) joined: Option<Timestamp>,
     pub(super) left: Option<Timestamp>,
+    pub(super) audio: Audio,
     /// The conversation's sequence number when this member last changed.
     pub(super) changed: u64,
+}
+
+/// Whether a member is heard and hears.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Audio {
+    pub(super) enabled: bool,
+    pub(super) earmuffed: bool,
+    pub(super) muted: bool,
+}
+
+// === impl Participant ===
+
+impl Participant {
+    /// Whether it comes and goes by itself, as a user of the Client SDK does. Others are led by Vonage.
+    pub(super) fn acts_alone(&self) -> bool {
+        matches!(self.channel.from, Endpoint::App { .. })
+    }
 }
 
 // === impl Channel ===
@@ -170,7 +190,23 @@ impl Endpoint {
         Self::App { user: user.into() }
     }
 
-    fn kind(&self) -> &'static str {
+    /// The SIP address.
+    pub fn sip(uri: impl Into<String>) -> Self {
+        Self::Sip { uri: uri.into(), username: None, password: None, headers: BTreeMap::new() }
+    }
+
+    /// The number, name or address by itself, as the webhooks have it.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Phone { number } => number,
+            Self::App { user } => user,
+            Self::Sip { uri, .. } | Self::Websocket { uri, .. } => uri,
+            Self::Vbc { extension } => extension,
+        }
+    }
+
+    /// `phone`, `app`, `sip`, `websocket` or `vbc`.
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Phone { .. } => "phone",
             Self::App { .. } => "app",
@@ -181,12 +217,36 @@ impl Endpoint {
     }
 }
 
+impl From<String> for Endpoint {
+    /// A text by itself is a phone number.
+    fn from(number: String) -> Self {
+        Self::Phone { number }
+    }
+}
+
+impl From<&str> for Endpoint {
+    /// A text by itself is a phone number.
+    fn from(number: &str) -> Self {
+        Self::phone(number)
+    }
+}
+
 // === impl Member ===
 
 impl Member {
     /// A member that has done nothing yet.
     pub(super) fn of(participant: Participant) -> Self {
         let (invited, joined, left) = (None, None, None);
-        Self { participant, state: MemberState::Invited, invited, joined, left, changed: 0 }
+        let audio = Audio::default();
+        Self { participant, state: MemberState::Invited, invited, joined, left, audio, changed: 0 }
+    }
+}
+
+// === impl Audio ===
+
+impl Audio {
+    /// The `media` of a member, with `audio` as a yes or no.
+    pub(super) fn media(self) -> Value {
+        json!({"audio": self.enabled, "audio_settings": self})
     }
 }

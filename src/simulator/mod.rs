@@ -2,22 +2,29 @@
 //!
 //! Made from what is known of Vonage and not from the code that reads Vonage's answers, so that a misreading
 //! cannot agree with itself. A [`Simulator`] serves the API on its own port, keeps conversations and lets
-//! them [`Change`], plays whole [`Call`]s, misbehaves on demand ([`Fault`]) and knows what it was asked.
+//! them [`Change`], plays whole [`Call`]s, misbehaves on demand ([`Fault`]) and knows what it was asked. A
+//! conversation is known to one host only: the global one, or that of its [`Region`].
 
 mod api;
 mod call;
+mod conversation;
 mod delivery;
 mod documents;
+mod event;
 mod faults;
 mod leg;
 mod member;
 mod play;
+mod record;
+mod region;
 mod reply;
 mod requests;
+mod rtc;
 mod scripts;
 mod server;
 #[cfg(test)]
 mod tests;
+mod text;
 mod token;
 mod webhook;
 mod world;
@@ -41,8 +48,10 @@ pub use self::call::Step;
 pub use self::delivery::Delivery;
 pub use self::delivery::NoReply;
 pub use self::delivery::WebhookReply;
+pub use self::event::Note;
 pub use self::faults::Fault;
 pub use self::leg::Bill;
+pub use self::leg::Detection;
 pub use self::leg::Direction;
 pub use self::leg::Leg;
 pub use self::leg::Status;
@@ -54,6 +63,7 @@ pub use self::member::Endpoint;
 pub use self::member::Participant;
 pub use self::play::Pace;
 pub use self::play::Played;
+pub use self::region::Region;
 pub use self::requests::Request;
 pub use self::webhook::Method;
 pub use self::webhook::Signing;
@@ -83,9 +93,9 @@ pub struct Settings {
     pub api_key: String,
     /// The account's secret, which signs webhooks.
     pub signature_secret: SecretString,
-    /// Where the application is: webhooks go to `{base}/webhooks/answer` and `{base}/webhooks/event`.
+    /// Where the application is: webhooks go to `{base}/webhooks/answer`, `{base}/webhooks/event` and so on.
     pub webhooks: Url,
-    /// Where v0.3 answers hold the members.
+    /// Where v0.3 answers hold the members. Earlier families always embed them, v0.2 and v1 never do.
     pub members: Members,
     /// Tells when tokens are checked and webhooks are signed.
     pub clock: Arc<dyn Clock>,
@@ -94,6 +104,10 @@ pub struct Settings {
 /// A Vonage on loopback. It stops when it is dropped.
 pub struct Simulator {
     shared: Arc<Shared>,
+    /// The global host.
+    api_url: Url,
+    /// The hosts that know the calls of one region.
+    regions: Vec<(Region, Url)>,
     sender: Sender,
     tasks: TaskTracker,
     stop: DropGuard,
@@ -102,13 +116,11 @@ pub struct Simulator {
 // === impl Simulator ===
 
 impl Simulator {
-    /// Starts the API on a free port of 127.0.0.1.
+    /// Starts the API on free ports of 127.0.0.1, one for the global host and one for each region's.
     ///
     /// # Errors
     /// When no port can be had, or the public key is not one.
     pub async fn start(settings: Settings) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = Url::parse(&format!("http://{}/", listener.local_addr()?)).map_err(io::Error::other)?;
         let tokens = TokenCheck::new(&settings.public_key_pem, settings.application_id.clone())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let signer = Signer {
@@ -117,25 +129,52 @@ impl Simulator {
             secret: settings.signature_secret,
         };
         let sender = Sender::new(signer, settings.webhooks).map_err(io::Error::other)?;
-        let shared = Shared::new(Api { address, members: settings.members }, tokens, settings.clock);
+        let shared = Shared::new(settings.members, tokens, settings.clock);
         let tasks = TaskTracker::new();
-        let stopped = shared.stopping.clone().cancelled_owned();
-        let server = axum::serve(listener, server::router(shared.clone())).with_graceful_shutdown(stopped);
-        tasks.spawn(server.into_future());
+        let api_url = serve(&tasks, &shared, None).await?;
+        let mut regions = Vec::new();
+        for region in Region::ALL {
+            regions.push((region, serve(&tasks, &shared, Some(region)).await?));
+        }
         tasks.close();
         let stop = shared.stopping.clone().drop_guard();
-        Ok(Self { shared, sender, tasks, stop })
+        Ok(Self { shared, api_url, regions, sender, tasks, stop })
     }
 
-    /// Where the API is.
+    /// Where the API is: the global host, which knows what is in no particular region.
     #[must_use]
     pub fn api_url(&self) -> Url {
-        self.shared.api.address.clone()
+        self.api_url.clone()
+    }
+
+    /// Where a region's host is.
+    #[must_use]
+    pub fn region_url(&self, region: Region) -> Url {
+        let mut known = self.regions.iter();
+        let address = known.find_map(|(known, address)| (*known == region).then(|| address.clone()));
+        address.expect("every region's host is started")
+    }
+
+    /// Every regional host, and where it really is: for whoever is told to ask `https://{host}`.
+    #[must_use]
+    pub fn regions(&self) -> Vec<(String, Url)> {
+        self.regions.iter().map(|(region, address)| (region.host().to_owned(), address.clone())).collect()
     }
 
     /// Sends webhooks from now on to the application at `base`.
     pub fn send_webhooks_to(&self, base: Url) {
         self.sender.send_to(base);
+    }
+
+    /// Sends webhooks from now on to `{base}/webhooks/{application id}/…`, or no longer does.
+    pub fn name_application_in_path(&self, named: bool) {
+        self.sender.name_application(named);
+    }
+
+    /// Answers for a v1 event list with the array right in `_embedded`, as Vonage's definition has it and not
+    /// as its servers do, or no longer does.
+    pub fn embed_bare_events(&self, bare: bool) {
+        self.shared.change(|world| world.bare_events = bare);
     }
 
     /// Lets something happen to a conversation. What would change one that does not exist changes nothing.
@@ -206,6 +245,18 @@ impl Simulator {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Simulator").field("api", &self.shared.api).finish_non_exhaustive()
+        formatter.debug_struct("Simulator").field("api_url", &self.api_url.as_str()).finish_non_exhaustive()
     }
+}
+
+/// Serves the API as the host of `region` has it, or the global one, and tells where.
+async fn serve(tasks: &TaskTracker, shared: &Arc<Shared>, region: Option<Region>) -> io::Result<Url> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = Url::parse(&format!("http://{}/", listener.local_addr()?)).map_err(io::Error::other)?;
+    let api = Api { address: address.clone(), region, members: shared.members };
+    let stopped = shared.stopping.clone().cancelled_owned();
+    let server =
+        axum::serve(listener, server::router(Arc::clone(shared), api)).with_graceful_shutdown(stopped);
+    tasks.spawn(server.into_future());
+    Ok(address)
 }

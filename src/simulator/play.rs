@@ -1,14 +1,16 @@
 //! Playing a call's script.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Simulator;
+use super::api::Members;
 use super::call::Action;
 use super::call::Call;
 use super::delivery::Delivery;
 use super::documents::Family;
+use super::member::Member;
 use super::member::MemberState;
-use super::server::Shared;
 use super::world::World;
 use crate::domain::ids::ConversationId;
 
@@ -51,26 +53,27 @@ impl Simulator {
     /// Plays `call`: lets its changes happen and sends its webhooks, one after the other.
     pub async fn play(&self, call: &Call, pace: Pace) -> Played {
         let mut played = Played { deliveries: Vec::new(), missed_looks: 0 };
-        let mut unseen: Option<Unseen> = None;
+        let mut unseen: HashMap<&ConversationId, Unseen> = HashMap::new();
         for step in &call.steps {
+            let here = &step.conversation;
             match &step.action {
                 Action::Webhook(webhook) => {
                     played.deliveries.push(self.send(webhook.clone()).await);
-                    unseen = unseen.map(|unseen| Unseen { told: true, ..unseen });
+                    unseen.entry(here).and_modify(|unseen| unseen.told = true);
                 }
                 Action::Change(change) => {
-                    let is_told = unseen.as_ref().is_some_and(|unseen| unseen.told);
-                    if pace == Pace::AfterEachLook && is_told && change.may_hide_something() {
-                        let looked = self.wait_for_look(&call.conversation, unseen.as_ref()).await;
+                    let is_paced = pace == Pace::AfterEachLook && change.may_hide_something();
+                    let is_due = is_paced && unseen.get(here).is_some_and(|unseen| unseen.told);
+                    if let Some(due) = is_due.then(|| unseen.remove(here)).flatten() {
+                        let looked = self.wait_for_look(here, &due).await;
                         played.missed_looks += usize::from(!looked);
-                        unseen = None;
                     }
                     let left = self.shared.change(|world| {
-                        world.apply(&call.conversation, step.at, change.clone());
-                        Unseen::of(world, &call.conversation)
+                        world.apply(here, step.at, change.clone());
+                        Unseen::of(world, here)
                     });
                     if change.is_visible() {
-                        unseen = left;
+                        unseen.extend(left.map(|left| (here, left)));
                     }
                 }
             }
@@ -78,9 +81,8 @@ impl Simulator {
         played
     }
 
-    async fn wait_for_look(&self, conversation: &ConversationId, unseen: Option<&Unseen>) -> bool {
-        let Some(unseen) = unseen else { return true };
-        let look = self.shared.wait_until(|world| unseen.is_seen(&self.shared, world, conversation));
+    async fn wait_for_look(&self, conversation: &ConversationId, unseen: &Unseen) -> bool {
+        let look = self.shared.wait_until(|world| unseen.is_seen(self.shared.members, world, conversation));
         tokio::time::timeout(LOOK_PATIENCE, look).await.is_ok()
     }
 }
@@ -99,13 +101,13 @@ impl Played {
 
 impl Unseen {
     fn of(world: &World, conversation: &ConversationId) -> Option<Self> {
-        let sequence_number = world.conversation(conversation)?.sequence_number;
+        let sequence_number = world.conversation(conversation)?.sequence_number();
         Some(Self { requests: world.requests.len(), sequence_number, told: false })
     }
 
-    /// Whether everything that can be seen of the conversation has been asked for since. A member that left
-    /// earlier need not be asked for again.
-    fn is_seen(&self, shared: &Shared, world: &World, id: &ConversationId) -> bool {
+    /// Whether everything that can be seen of the conversation has been asked for since, in any one family. A
+    /// member that left earlier need not be asked for again.
+    fn is_seen(&self, members: Members, world: &World, id: &ConversationId) -> bool {
         let Some(conversation) = world.conversation(id) else {
             return true;
         };
@@ -113,17 +115,15 @@ impl Unseen {
             let mut since = world.requests.iter().skip(self.requests);
             since.any(|request| request.status == Some(200) && request.bare_path() == path)
         };
-        if asked(&format!("/beta/conversations/{id}")) {
-            return true;
-        }
-        let document = format!("/v0.3/conversations/{id}");
-        let mut members = conversation
-            .members
-            .iter()
-            .filter(|member| member.state != MemberState::Left || member.changed >= self.sequence_number);
-        asked(&document)
-            && (shared.api.embeds(Family::V03)
-                || members
-                    .all(|member| asked(&format!("{document}/members/{}", member.participant.member_id))))
+        let changed =
+            |member: &&Member| member.state != MemberState::Left || member.changed >= self.sequence_number;
+        Family::ALL.into_iter().any(|family| {
+            let document = format!("/{}/conversations/{id}", family.segment());
+            let mut listed = conversation.members.iter().filter(changed);
+            asked(&document)
+                && (members.are_embedded(family)
+                    || listed
+                        .all(|member| asked(&format!("{document}/members/{}", member.participant.member_id))))
+        })
     }
 }

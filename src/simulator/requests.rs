@@ -3,6 +3,8 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use super::region::Region;
+
 /// One request to the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -10,6 +12,8 @@ pub struct Request {
     pub method: String,
     /// The path with its query.
     pub path: String,
+    /// The region whose host was asked; none when it was the global one.
+    pub region: Option<Region>,
     /// When it came in.
     pub received: Instant,
     /// The status it was answered with; nothing when it never was.
@@ -52,6 +56,7 @@ mod tests {
             .map(|offset| Request {
                 method: "GET".to_owned(),
                 path: "/".to_owned(),
+                region: None,
                 received: start + Duration::from_millis(offset),
                 status: None,
                 jti: None,

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::api::Api;
+use super::api::Members;
 use super::faults::Outcome;
 use super::reply::Reply;
 use super::requests;
@@ -29,7 +30,7 @@ use crate::domain::clock::Clock;
 
 /// What the API's connections and the simulator's owner share.
 pub(super) struct Shared {
-    pub(super) api: Api,
+    pub(super) members: Members,
     pub(super) tokens: TokenCheck,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stopping: CancellationToken,
@@ -41,9 +42,9 @@ pub(super) struct Shared {
 
 impl Shared {
     /// A Vonage in which nothing has happened.
-    pub(super) fn new(api: Api, tokens: TokenCheck, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(super) fn new(members: Members, tokens: TokenCheck, clock: Arc<dyn Clock>) -> Arc<Self> {
         let stopping = CancellationToken::new();
-        Arc::new(Self { api, tokens, clock, stopping, world: watch::Sender::new(World::default()) })
+        Arc::new(Self { members, tokens, clock, stopping, world: watch::Sender::new(World::default()) })
     }
 
     /// Changes the world and wakes whoever waits for a change.
@@ -64,44 +65,51 @@ impl Shared {
         waited.expect("the sender lives in the same value");
     }
 
-    fn answer(&self, method: &Method, path: &str, authorization: Option<&str>) -> Outcome {
+    fn answer(&self, api: &Api, method: &Method, path: &str, authorization: Option<&str>) -> Outcome {
         let token = self.tokens.check(authorization, self.clock.now());
         self.change(|world| {
             let received = Instant::now();
             let outcome = match world.faults.next() {
                 Some(fault) => fault.into(),
-                None => Outcome::Reply(self.reply(world, method, path, &token)),
+                None => Outcome::Reply(reply(api, world, (method, path), &token)),
             };
             let (method, path, status) = (method.to_string(), path.to_owned(), outcome.status());
-            world.requests.push(requests::Request { method, path, received, status, jti: token.ok() });
+            let (region, jti) = (api.region, token.ok());
+            world.requests.push(requests::Request { method, path, region, received, status, jti });
             outcome
         })
     }
+}
 
-    fn reply(&self, world: &World, method: &Method, path: &str, token: &Result<String, Refusal>) -> Reply {
-        if let Err(refusal) = token {
-            return refusal.reply();
-        }
-        if world.tokens_refused {
-            return Refusal::Invalid.reply();
-        }
-        let bare_path = path.split_once('?').map_or(path, |(bare, _)| bare);
-        if let Some(document) = world.documents.get(path).or_else(|| world.documents.get(bare_path)) {
-            return document.clone();
-        }
-        if method == Method::GET { self.api.get(world, path) } else { Reply::no_resource() }
+/// What a request gets: its document for a good token.
+fn reply(
+    api: &Api,
+    world: &World,
+    (method, path): (&Method, &str),
+    token: &Result<String, Refusal>,
+) -> Reply {
+    if let Err(refusal) = token {
+        return refusal.reply();
     }
+    if world.tokens_refused {
+        return Refusal::Invalid.reply();
+    }
+    let bare_path = path.split_once('?').map_or(path, |(bare, _)| bare);
+    if let Some(document) = world.documents.get(path).or_else(|| world.documents.get(bare_path)) {
+        return document.clone();
+    }
+    if method == Method::GET { api.get(world, path) } else { Reply::no_resource() }
 }
 
-/// The API as a service.
-pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new().fallback(handle).with_state(shared)
+/// The API of one host as a service.
+pub(super) fn router(shared: Arc<Shared>, api: Api) -> Router {
+    Router::new().fallback(handle).with_state((shared, Arc::new(api)))
 }
 
-async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn handle(State((shared, api)): State<(Arc<Shared>, Arc<Api>)>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match shared.answer(request.method(), path, authorization) {
+    match shared.answer(&api, request.method(), path, authorization) {
         Outcome::Reply(reply) => reply.into_response(),
         Outcome::Hang => {
             shared.stopping.cancelled().await;

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde::Serializer;
 use serde_json::Value;
+use serde_json::json;
 use sha2::Digest;
 use sha2::Sha256;
 use url::Url;
@@ -31,13 +32,17 @@ pub struct Webhook {
     pub signing: Signing,
 }
 
-/// Which of the application's two addresses a webhook goes to.
+/// Which of the application's addresses a webhook goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// `{base}/webhooks/answer`
     Answer,
     /// `{base}/webhooks/event`
     Event,
+    /// `{base}/webhooks/rtc`: always by POST.
+    Rtc,
+    /// `{base}/webhooks/fallback`
+    Fallback,
 }
 
 /// How an application wants its webhooks.
@@ -89,10 +94,33 @@ impl Webhook {
         Self { target, method: Method::Post, body: body.into(), signing: Signing::Vonage }
     }
 
-    /// The same webhook by GET.
+    /// The same webhook by GET, if it is one that an application may ask to get that way.
     #[must_use]
     pub fn by_get(self) -> Self {
-        Self { method: Method::Get, ..self }
+        let method = if self.target == Target::Rtc { Method::Post } else { Method::Get };
+        Self { method, ..self }
+    }
+
+    /// What goes to the fallback address after this webhook has failed at `address`: the same fields, and why.
+    #[must_use]
+    pub fn after_failing_at(self, address: &Url, reason: &str) -> Self {
+        let original = json!({"url": address.as_str(), "type": self.target.path()});
+        let why = [("reason", json!(reason)), ("original_request", original)];
+        Self { target: Target::Fallback, ..self.with(why) }
+    }
+
+    /// The same webhook with more fields after its own. What is no object stays as it is.
+    pub(super) fn with(mut self, fields: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        for (name, value) in fields {
+            if let Some(end) = self.body.iter().rposition(|byte| *byte == b'}') {
+                let is_empty = self.body[..end].iter().rposition(|byte| !byte.is_ascii_whitespace())
+                    == self.body.iter().position(|byte| *byte == b'{');
+                let comma = if is_empty { "" } else { "," };
+                self.body.truncate(end);
+                self.body.extend(format!("{comma}\"{name}\":{value}}}").into_bytes());
+            }
+        }
+        self
     }
 
     /// The same webhook, signed by somebody else or by nobody.
@@ -106,10 +134,12 @@ impl Webhook {
         Self::post(target, serde_json::to_vec(fields).expect("fields have text keys"))
     }
 
-    /// Where it goes, below `base`, and with which body.
-    pub(super) fn address_and_body(&self, base: &Url) -> (Url, Vec<u8>) {
+    /// Where it goes, below `base`, and with which body. `application` is the one whose id is in the path.
+    pub(super) fn address_and_body(&self, base: &Url, application: Option<&ApplicationId>) -> (Url, Vec<u8>) {
         let mut address = base.clone();
-        let path = format!("{}/webhooks/{}", base.path().trim_end_matches('/'), self.target.path());
+        let base = base.path().trim_end_matches('/');
+        let application = application.map(|id| format!("{id}/")).unwrap_or_default();
+        let path = format!("{base}/webhooks/{application}{}", self.target.path());
         address.set_path(&path);
         match self.method {
             Method::Post => (address, self.body.clone()),
@@ -128,6 +158,8 @@ impl Target {
         match self {
             Self::Answer => "answer",
             Self::Event => "event",
+            Self::Rtc => "rtc",
+            Self::Fallback => "fallback",
         }
     }
 }
@@ -204,7 +236,7 @@ mod tests {
     fn a_get_carries_its_fields_as_texts() {
         let body = r#"{"a":null,"b":"x y","c":{"d":1},"e":2}"#;
         let base = Url::parse("http://127.0.0.1:9/base/").unwrap();
-        let (address, body) = Webhook::post(Target::Event, body).by_get().address_and_body(&base);
+        let (address, body) = Webhook::post(Target::Event, body).by_get().address_and_body(&base, None);
         assert_eq!(address.as_str(), "http://127.0.0.1:9/base/webhooks/event?b=x+y&c=%7B%22d%22%3A1%7D&e=2");
         assert!(body.is_empty());
     }

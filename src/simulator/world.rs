@@ -4,19 +4,26 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::conversation::Conversation;
+use super::event::Note;
 use super::faults::Faults;
-use super::member::Member;
-use super::member::MemberState;
+use super::leg::Leg;
+use super::leg::Status;
 use super::member::Participant;
+use super::record::LegRecord;
+use super::region::Region;
 use super::reply::Reply;
 use super::requests::Request;
 use crate::domain::ids::ConversationId;
 use crate::domain::ids::LegId;
 use crate::domain::ids::MemberId;
 
-/// Something that happens to a conversation. All but the two about legs raise its sequence number.
+/// Something that happens to a conversation. Each of the coming and going of members and of what is noted is
+/// an event of the conversation, and raises its sequence number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
+    /// The conversation is handled in a region, now or as soon as it exists: only that region's host knows it.
+    Placed(Region),
     /// The conversation comes into being, with sequence number 0.
     Created {
         /// Its name, `NAM-…` unless somebody chose one.
@@ -30,11 +37,14 @@ pub enum Change {
     Joined(Box<Participant>),
     /// A member leaves.
     Left(MemberId),
-    /// Any other event of the conversation, such as `sip:ringing` or `member:media`: only the number grows.
-    Noted,
+    /// Any other event of the conversation, such as `sip:ringing` or `member:media`.
+    Noted(Note),
+    /// A leg of the conversation gets a status, which the Voice API remembers. It begins to belong to the
+    /// conversation, or is over.
+    Leg(Box<Leg>, Status),
     /// A leg begins to belong to the conversation.
     LegStarted(LegId),
-    /// A leg is over. With the last one a transient conversation is gone.
+    /// A leg no longer belongs to the conversation. With the last one a transient conversation is gone.
     LegEnded(LegId),
 }
 
@@ -53,22 +63,15 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) documents: HashMap<String, Reply>,
     pub(super) tokens_refused: bool,
+    /// Whether v1 shows events as a bare array, as its definition has it.
+    pub(super) bare_events: bool,
     pub(super) requests: Vec<Request>,
+    /// Every leg there ever was, in the order they started.
+    pub(super) legs: Vec<LegRecord>,
     conversations: HashMap<ConversationId, Conversation>,
+    regions: HashMap<ConversationId, Region>,
     /// The legs of each conversation that are not over. A leg may start before its conversation exists.
     live_legs: HashMap<ConversationId, Vec<LegId>>,
-}
-
-/// A conversation that can be read.
-#[derive(Debug)]
-pub(super) struct Conversation {
-    pub(super) id: ConversationId,
-    pub(super) name: String,
-    pub(super) created: Timestamp,
-    pub(super) updated: Option<Timestamp>,
-    pub(super) sequence_number: u64,
-    pub(super) members: Vec<Member>,
-    lifetime: Lifetime,
 }
 
 // === impl Change ===
@@ -88,12 +91,25 @@ impl Change {
 
     /// Whether the conversation reads differently after it.
     pub(super) fn is_visible(&self) -> bool {
-        !matches!(self, Self::LegStarted(_) | Self::LegEnded(_))
+        !matches!(self, Self::Placed(_) | Self::Leg(..) | Self::LegStarted(_) | Self::LegEnded(_))
     }
 
     /// Whether what was to be read before it may not be afterwards.
     pub(super) fn may_hide_something(&self) -> bool {
-        !matches!(self, Self::LegStarted(_))
+        match self {
+            Self::Placed(_) | Self::LegStarted(_) => false,
+            Self::Leg(_, status) => status.is_end(),
+            _ => true,
+        }
+    }
+
+    /// Whether a leg is over with it.
+    pub(super) fn ends_leg(&self) -> bool {
+        match self {
+            Self::LegEnded(_) => true,
+            Self::Leg(_, status) => status.is_end(),
+            _ => false,
+        }
     }
 }
 
@@ -105,6 +121,16 @@ impl World {
         self.conversations.get(id)
     }
 
+    /// The region of a conversation, whether it exists or not.
+    pub(super) fn region(&self, id: &ConversationId) -> Option<Region> {
+        self.regions.get(id).copied()
+    }
+
+    /// What is known of a leg.
+    pub(super) fn leg(&self, id: &str) -> Option<&LegRecord> {
+        self.legs.iter().find(|record| record.leg.id.as_str() == id)
+    }
+
     /// Makes a conversation unreadable.
     pub(super) fn forget(&mut self, id: &ConversationId) {
         self.conversations.remove(id);
@@ -114,9 +140,15 @@ impl World {
     /// Lets `change` happen. What would change a conversation that does not exist changes nothing.
     pub(super) fn apply(&mut self, id: &ConversationId, at: Timestamp, change: Change) {
         match change {
+            Change::Placed(region) => {
+                self.regions.insert(id.clone(), region);
+            }
+            // A leg that comes from elsewhere finds a named conversation as it is.
+            Change::Created { .. } if self.conversations.contains_key(id) => {}
             Change::Created { name, lifetime } => {
                 self.conversations.insert(id.clone(), Conversation::new(id.clone(), name, lifetime, at));
             }
+            Change::Leg(leg, status) => self.tell_of_leg(id, at, *leg, status),
             Change::LegStarted(leg) => self.start_leg(id, leg),
             Change::LegEnded(leg) => self.end_leg(id, &leg),
             other => {
@@ -127,7 +159,24 @@ impl World {
         }
     }
 
+    fn tell_of_leg(&mut self, id: &ConversationId, at: Timestamp, leg: Leg, status: Status) {
+        let leg_id = leg.id.clone();
+        let is_end = status.is_end();
+        match self.legs.iter_mut().find(|record| record.leg.id == leg_id) {
+            Some(record) => record.proceed(status),
+            None => self.legs.push(LegRecord::new(leg, id.clone(), at, status)),
+        }
+        if is_end {
+            self.end_leg(id, &leg_id);
+        } else {
+            self.start_leg(id, leg_id);
+        }
+    }
+
     fn start_leg(&mut self, id: &ConversationId, leg: LegId) {
+        if let Some(record) = self.legs.iter_mut().find(|record| record.leg.id == leg) {
+            record.conversation = id.clone();
+        }
         let legs = self.live_legs.entry(id.clone()).or_default();
         if !legs.contains(&leg) {
             legs.push(leg);
@@ -145,58 +194,5 @@ impl World {
                 self.conversations.remove(id);
             }
         }
-    }
-}
-
-// === impl Conversation ===
-
-impl Conversation {
-    fn new(id: ConversationId, name: String, lifetime: Lifetime, created: Timestamp) -> Self {
-        Self { id, name, created, updated: None, sequence_number: 0, members: Vec::new(), lifetime }
-    }
-
-    /// The member of this id.
-    pub(super) fn member(&self, id: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.participant.member_id.as_str() == id)
-    }
-
-    fn apply(&mut self, at: Timestamp, change: Change) {
-        self.sequence_number += 1;
-        self.updated = Some(at);
-        match change {
-            Change::Invited(participant) => {
-                let member = self.touch(*participant);
-                member.state = MemberState::Invited;
-                member.invited = Some(at);
-            }
-            Change::Joined(participant) => {
-                let member = self.touch(*participant);
-                member.state = MemberState::Joined;
-                member.joined = Some(at);
-                member.left = None;
-            }
-            Change::Left(member_id) => {
-                let known = self.members.iter_mut().find(|member| member.participant.member_id == member_id);
-                if let Some(member) = known {
-                    member.state = MemberState::Left;
-                    member.left = Some(at);
-                    member.changed = self.sequence_number;
-                }
-            }
-            Change::Noted | Change::Created { .. } | Change::LegStarted(_) | Change::LegEnded(_) => {}
-        }
-    }
-
-    /// The member this participant is, made one if need be, and marked as changed now.
-    fn touch(&mut self, participant: Participant) -> &mut Member {
-        let known =
-            self.members.iter().position(|member| member.participant.member_id == participant.member_id);
-        let index = known.unwrap_or_else(|| {
-            self.members.push(Member::of(participant));
-            self.members.len() - 1
-        });
-        let member = &mut self.members[index];
-        member.changed = self.sequence_number;
-        member
     }
 }

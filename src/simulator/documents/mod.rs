@@ -1,23 +1,31 @@
-//! The JSON documents of the Conversation API, key for key and in Vonage's order.
+//! The JSON documents of the API, key for key and in Vonage's order.
 
+mod calls;
+mod events;
 mod members;
 mod parts;
 
 use serde::Serialize;
-use url::Url;
 
+pub(super) use self::calls::CallDocument;
+pub(super) use self::calls::CallPage;
+pub(super) use self::events::EventDocument;
+pub(super) use self::events::EventPage;
 pub(super) use self::members::ListedMember;
 pub(super) use self::members::MemberDocument;
 pub(super) use self::members::MemberPage;
-pub(super) use self::members::PageLinks;
+pub(super) use self::members::MemberReference;
+pub(super) use self::members::NamedMember;
 pub(super) use self::parts::Family;
 pub(super) use self::parts::Link;
-pub(super) use self::parts::conversation_address;
+pub(super) use self::parts::PageLinks;
+pub(super) use self::parts::Place;
 
 use self::members::EmbeddedMember;
 use self::parts::Milliseconds;
 use self::parts::OwnLink;
-use super::world::Conversation;
+use super::conversation::Conversation;
+use super::world::World;
 
 /// How long an empty conversation is kept, in seconds: the 48 hours an application has by default.
 const TTL_SECONDS: u32 = 172_800;
@@ -30,6 +38,10 @@ pub(super) struct ConversationDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_url: Option<&'static str>,
     timestamp: Lifespan,
     sequence_number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,38 +68,48 @@ struct Numbers {}
 #[derive(Serialize)]
 struct Properties {
     ttl: u32,
-    video: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video: Option<bool>,
 }
 
 // === impl ConversationDocument ===
 
 impl<'a> ConversationDocument<'a> {
-    /// The document that holds the members.
-    pub(super) fn embedding(conversation: &'a Conversation, family: Family, api: &Url) -> Self {
+    /// The document that holds the members: of the families before v0.2, and of v0.3 in the tutorial.
+    pub(super) fn embedding(world: &'a World, conversation: &'a Conversation, place: Place<'_>) -> Self {
+        let embedded = |member| EmbeddedMember::of(world, conversation, member, place);
         let id = conversation.id.as_str();
+        let is_old = matches!(place.family, Family::Beta | Family::V01);
         Self {
-            uuid: (family == Family::Beta).then_some(id),
-            id: (family == Family::V03).then_some(id),
-            name: &conversation.name,
-            timestamp: Lifespan { created: Milliseconds(conversation.created), updated: None },
-            sequence_number: conversation.sequence_number,
+            uuid: is_old.then_some(id),
+            id: (!is_old).then_some(id),
             numbers: Some(Numbers {}),
-            properties: Properties { ttl: TTL_SECONDS, video: false },
-            members: Some(conversation.members.iter().map(EmbeddedMember::of).collect()),
+            members: Some(conversation.members.iter().map(embedded).collect()),
+            timestamp: Lifespan { created: Milliseconds(conversation.created), updated: None },
             state: None,
-            _links: OwnLink::to(conversation_address(api, family, id)),
+            ..Self::bare(conversation, place)
         }
     }
 
     /// The document without members, which are listed elsewhere.
-    pub(super) fn bare(conversation: &'a Conversation, api: &Url) -> Self {
-        let updated = conversation.updated.map(Milliseconds);
+    pub(super) fn bare(conversation: &'a Conversation, place: Place<'_>) -> Self {
+        let is_v02 = place.family == Family::V02;
+        let updated = conversation.updated.filter(|_| !is_v02).map(Milliseconds);
+        // The two newest definitions know nothing of video.
+        let video = (!matches!(place.family, Family::V02 | Family::V1)).then_some(false);
         Self {
+            uuid: None,
+            id: Some(conversation.id.as_str()),
+            name: &conversation.name,
+            display_name: is_v02.then_some(""),
+            image_url: is_v02.then_some(""),
             timestamp: Lifespan { created: Milliseconds(conversation.created), updated },
-            numbers: None,
+            sequence_number: conversation.sequence_number(),
+            numbers: is_v02.then_some(Numbers {}),
+            properties: Properties { ttl: TTL_SECONDS, video },
             members: None,
             state: Some("ACTIVE"),
-            ..Self::embedding(conversation, Family::V03, api)
+            _links: OwnLink::to(place.conversation(&conversation.id)),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What the Conversation API answers.
 
-use serde_json::Value;
-
 use super::super::Call;
 use super::super::Change;
 use super::super::Channel;
@@ -11,9 +9,12 @@ use super::super::Members;
 use super::super::Pace;
 use super::super::Participant;
 use super::super::Simulator;
-use super::support::Application;
 use super::support::TUTORIAL;
+use super::support::at_vonage;
 use super::support::get;
+use super::support::in_mid_tutorial;
+use super::support::json;
+use super::support::keys;
 use super::support::now;
 use super::support::simulator;
 use crate::domain::ids::ConversationId;
@@ -34,40 +35,6 @@ const MEMBER: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/data/conversations/v0.3_get_member_isSystem.json"
 ));
-
-/// Plays the tutorial's call up to the last moment before its end, and gives the rest.
-async fn in_mid_tutorial(simulator: &Simulator) -> Call {
-    let application = Application::replying([]).await;
-    simulator.send_webhooks_to(application.base.clone());
-    let (talk, end) = Call::tutorial().split_at("2018-10-25T09:30:00Z".parse().unwrap());
-    assert!(simulator.play(&talk, Pace::AtOnce).await.is_accepted());
-    end
-}
-
-/// The document with Vonage's host in the place of the simulator's.
-fn at_vonage(simulator: &Simulator, document: &Value) -> Value {
-    let text = document.to_string().replace(simulator.api_url().as_str(), "https://api.nexmo.com/");
-    serde_json::from_str(&text).unwrap()
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
-
-/// The paths of all values in a document, to compare shapes.
-fn keys(document: &Value) -> Vec<String> {
-    match document {
-        Value::Object(fields) => fields
-            .iter()
-            .flat_map(|(name, value)| {
-                let inner = keys(value).into_iter().map(move |key| format!("{name}.{key}"));
-                std::iter::once(name.clone()).chain(inner)
-            })
-            .collect(),
-        Value::Array(items) => items.iter().take(1).flat_map(keys).collect(),
-        _ => Vec::new(),
-    }
-}
 
 #[tokio::test]
 async fn the_tutorials_conversation_reads_as_in_the_tutorial() {
@@ -188,7 +155,7 @@ async fn only_known_paths_without_a_slash_at_the_end_are_answered() {
         format!("/v0.3/conversations/{id}/"),
         format!("/v0.3/conversations/{id}/members/"),
         format!("/v9/conversations/{id}"),
-        format!("/beta/conversations/{id}/members"),
+        format!("/v1/conversations/{id}/legs"),
         "/v0.3/conversations/".to_owned(),
         "/".to_owned(),
     ] {

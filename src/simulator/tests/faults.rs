@@ -59,8 +59,12 @@ async fn a_hanging_request_ends_with_the_simulator() {
     let simulator = simulator(Members::Embedded).await;
     simulator.answer_next(1, Fault::Hang);
     let token = KEYS.sign(&good_claims());
-    let short = Duration::from_millis(100);
-    assert!(tokio::time::timeout(short, ask(&simulator, PATH, &token)).await.is_err());
+    let mut hanging = Box::pin(ask(&simulator, PATH, &token));
+    tokio::select! {
+        answer = &mut hanging => panic!("{answer:?}"),
+        () = simulator.wait_for_requests(1) => {}
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(100), hanging).await.is_err());
 
     simulator.answer_next(1, Fault::Hang);
     let client = reqwest::Client::builder().build().unwrap();

@@ -29,7 +29,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use url::Url;
 
+use super::super::Call;
 use super::super::Members;
+use super::super::Pace;
 use super::super::Settings;
 use super::super::Simulator;
 use crate::domain::clock::ManualClock;
@@ -155,6 +157,48 @@ pub(super) async fn ask(simulator: &Simulator, path: &str, token: &str) -> reqwe
 pub(super) async fn get(simulator: &Simulator, path: &str) -> (u16, Value) {
     let (status, body) = ask(simulator, path, &KEYS.sign(&good_claims())).await.unwrap();
     (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+// === documents ===
+
+/// A recorded body, by its path below `tests/data`.
+pub(super) fn data(path: &str) -> Value {
+    let file = format!("{}/tests/data/{path}.json", env!("CARGO_MANIFEST_DIR"));
+    json(&std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}")))
+}
+
+/// The document with Vonage's host in the place of the simulator's.
+pub(super) fn at_vonage(simulator: &Simulator, document: &Value) -> Value {
+    let text = document.to_string().replace(simulator.api_url().as_str(), "https://api.nexmo.com/");
+    serde_json::from_str(&text).unwrap()
+}
+
+pub(super) fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// The paths of all values in a document, to compare shapes.
+pub(super) fn keys(document: &Value) -> Vec<String> {
+    match document {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| {
+                let inner = keys(value).into_iter().map(move |key| format!("{name}.{key}"));
+                std::iter::once(name.clone()).chain(inner)
+            })
+            .collect(),
+        Value::Array(items) => items.iter().take(1).flat_map(keys).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Plays the tutorial's call up to the last moment before its end, and gives the rest.
+pub(super) async fn in_mid_tutorial(simulator: &Simulator) -> Call {
+    let application = Application::replying([]).await;
+    simulator.send_webhooks_to(application.base.clone());
+    let (talk, end) = Call::tutorial().split_at("2018-10-25T09:30:00Z".parse().unwrap());
+    assert!(simulator.play(&talk, Pace::AtOnce).await.is_accepted());
+    end
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
