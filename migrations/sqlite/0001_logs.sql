@@ -4,8 +4,12 @@
 CREATE TABLE arrivals (
     -- Never reused, even after retention has deleted the newest rows: readers resume from it.
     number           INTEGER PRIMARY KEY AUTOINCREMENT,
-    -- SHA-256 over endpoint, method, application, query and body: what makes two deliveries one event.
+    -- SHA-256 of what makes two deliveries one event: endpoint, method, application, query and body, or an rtc
+    -- event's conversation and number.
     digest           BLOB    NOT NULL,
+    -- Vonage's time, 0 where it is not part of what makes the event. It comes first in the unique key and makes
+    -- the events of one moment neighbours: a commit touches a few pages of that index, not one for each event.
+    moment           INTEGER NOT NULL,
     endpoint         TEXT    NOT NULL,
     method           TEXT    NOT NULL,
     -- All of a GET webhook is in its query string, kept undecoded.
@@ -20,15 +24,16 @@ CREATE TABLE arrivals (
     conversation_id  TEXT,
     -- Only a transfer has it: the leg is told of in both conversations.
     transferred_to   TEXT,
-    -- Vonage's own time; 0 where the webhook has none, since it is part of the unique key, in which one NULL
-    -- never equals another.
-    occurred_at      INTEGER NOT NULL,
+    -- Vonage's own time; NULL where the webhook has none.
+    occurred_at      INTEGER,
+    -- The region that an answer webhook names, as a host.
+    region           TEXT,
+    -- Only a fallback webhook has it.
+    fallback_reason  TEXT,
     received_at      INTEGER NOT NULL,
     deliveries       INTEGER NOT NULL DEFAULT 1,
     last_received_at INTEGER NOT NULL,
-    -- The digest alone is unique. The time before it, which a redelivery has too, makes the events of one
-    -- moment neighbours: a commit touches a few pages of this index and not one for each event.
-    UNIQUE (occurred_at, digest)
+    UNIQUE (moment, digest)
 ) STRICT;
 
 -- How far the log has been followed. One row.
@@ -52,10 +57,10 @@ CREATE TABLE mentions (
 
 -- What is not posted yet: one row for each conversation that an arrival speaks of.
 CREATE VIEW unposted AS
-    SELECT number, conversation_id, application_id, received_at FROM arrivals
+    SELECT number, conversation_id, application_id, kind, region, received_at FROM arrivals
     WHERE number > (SELECT posted FROM progress) AND conversation_id IS NOT NULL
     UNION ALL
-    SELECT number, transferred_to, application_id, received_at FROM arrivals
+    SELECT number, transferred_to, application_id, kind, region, received_at FROM arrivals
     WHERE number > (SELECT posted FROM progress) AND transferred_to IS NOT NULL
         AND transferred_to IS NOT conversation_id;
 
@@ -63,8 +68,13 @@ CREATE VIEW unposted AS
 CREATE TABLE fetches (
     conversation_id      TEXT    PRIMARY KEY,
     application_id       TEXT,
+    -- The host to ask first, without a scheme; NULL is the configured one.
+    region               TEXT,
     -- NULL when nothing is owed.
     due_at               INTEGER,
+    -- How urgent the next look is, apart from never having had one that succeeded: 1 the last after the end of a
+    -- leg, 2 something was heard, 3 a poll.
+    urgency              INTEGER NOT NULL DEFAULT 3,
     -- Set while somebody looks. In the store and not in memory, so that several daemons could share it.
     leased_until         INTEGER,
     -- Counts arrivals. A look that ends with another count than it began with is owed again.
@@ -96,6 +106,10 @@ CREATE TABLE snapshots (
     family          TEXT    NOT NULL,
     -- Vonage's count of the conversation's events; NULL where an answer had none.
     sequence_number INTEGER,
+    -- The newest event of the conversation that was read, here or before; NULL where its list was not read.
+    last_event_id   INTEGER,
+    -- The host that answered; NULL is the configured one.
+    region          TEXT,
     UNIQUE (conversation_id, number)
 ) STRICT;
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::digest::Digest;
-use super::ids::{ApplicationId, ConversationId};
+use super::ids::{ApplicationId, ConversationId, Region};
 
 /// Which of Vonage's webhooks a request was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +12,10 @@ pub enum Endpoint {
     Answer,
     /// Something happened in a call.
     Event,
+    /// Either of the two, where the application could not be reached.
+    Fallback,
+    /// Something happened in a conversation: an event of the Conversation API.
+    Rtc,
 }
 
 impl Endpoint {
@@ -21,14 +25,19 @@ impl Endpoint {
         match self {
             Self::Answer => "answer",
             Self::Event => "event",
+            Self::Fallback => "fallback",
+            Self::Rtc => "rtc",
         }
     }
 
     /// The endpoint of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Answer, Self::Event].into_iter().find(|endpoint| endpoint.as_str() == name)
+        Self::ALL.into_iter().find(|endpoint| endpoint.as_str() == name)
     }
+
+    /// Every webhook.
+    pub const ALL: [Self; 4] = [Self::Answer, Self::Event, Self::Fallback, Self::Rtc];
 }
 
 /// How a webhook carried its data.
@@ -98,21 +107,6 @@ pub struct Delivery {
     pub body: Vec<u8>,
 }
 
-impl Delivery {
-    /// What makes two deliveries one event. Vonage repeats a request with the same body and a new
-    /// signature, so headers do not count.
-    #[must_use]
-    pub fn digest(&self, application: Option<&ApplicationId>) -> Digest {
-        Digest::of_parts(&[
-            self.endpoint.as_str().as_bytes(),
-            self.method.as_str().as_bytes(),
-            application.map_or("", ApplicationId::as_str).as_bytes(),
-            self.query.as_deref().unwrap_or("").as_bytes(),
-            &self.body,
-        ])
-    }
-}
-
 /// A delivery that is about to be appended to the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewArrival {
@@ -130,11 +124,54 @@ pub struct NewArrival {
     pub transferred_to: Option<ConversationId>,
     /// Vonage's own time for what happened, where the webhook has one.
     pub occurred_at: Option<Timestamp>,
+    /// The number of an rtc event in its conversation.
+    pub event_id: Option<i64>,
+    /// The region that the call is handled in, where an answer webhook names one that is Vonage's.
+    pub region: Option<Region>,
+    /// Why a fallback webhook was sent, in Vonage's words.
+    pub fallback_reason: Option<String>,
     /// When its last byte was read here.
     pub received_at: Timestamp,
 }
 
+/// What makes two deliveries one event: a unique key of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Says it alone.
+    pub digest: Digest,
+    /// Vonage's time, which the deliveries of one event share. Events of one moment are neighbours in an index
+    /// that begins with it.
+    pub moment: Option<Timestamp>,
+}
+
 impl NewArrival {
+    /// What makes two deliveries one event. An rtc event is told by its conversation and number. Any other
+    /// webhook is repeated with the same body and a new signature, so headers do not count.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let application = self.application_id.as_ref().map_or("", ApplicationId::as_str);
+        if let (Endpoint::Rtc, Some(conversation), Some(event_id)) =
+            (self.delivery.endpoint, &self.conversation_id, self.event_id)
+        {
+            let parts = [
+                "rtc".as_bytes(),
+                application.as_bytes(),
+                conversation.as_str().as_bytes(),
+                &event_id.to_be_bytes(),
+            ];
+            return Identity { digest: Digest::of_parts(&parts), moment: None };
+        }
+        let delivery = &self.delivery;
+        let digest = Digest::of_parts(&[
+            delivery.endpoint.as_str().as_bytes(),
+            delivery.method.as_str().as_bytes(),
+            application.as_bytes(),
+            delivery.query.as_deref().unwrap_or("").as_bytes(),
+            &delivery.body,
+        ]);
+        Identity { digest, moment: self.occurred_at }
+    }
+
     /// Every conversation that deserves a look because of this.
     pub fn conversations(&self) -> impl Iterator<Item = &ConversationId> {
         self.conversation_id.iter().chain(&self.transferred_to)

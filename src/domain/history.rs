@@ -1,6 +1,7 @@
 //! Everything that is stored about one conversation: what an interpretation is made of.
 
 use super::arrival::Arrival;
+use super::call::ListedCall;
 use super::fetch::FetchState;
 use super::ids::ConversationId;
 use super::snapshot::Snapshot;
@@ -14,6 +15,8 @@ pub struct History {
     pub arrivals: Vec<Arrival>,
     /// Its versions, in any order.
     pub snapshots: Vec<Snapshot>,
+    /// Its legs as the Voice API listed them, each once.
+    pub listed: Vec<ListedCall>,
     /// How its looks went.
     pub fetch: FetchState,
     /// How much of the logs this is.

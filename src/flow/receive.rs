@@ -144,6 +144,9 @@ impl Receiver {
             transferred_to: webhook.transferred_to(),
             kind,
             occurred_at: webhook.timestamp(),
+            event_id: None,
+            region: webhook.region_url(),
+            fallback_reason: None,
             received_at,
             delivery,
         })

@@ -652,6 +652,9 @@ fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timestamp)
         conversation_id: webhook.conversation_id(),
         transferred_to: webhook.transferred_to(),
         occurred_at: webhook.timestamp(),
+        event_id: None,
+        region: None,
+        fallback_reason: None,
         received_at,
         delivery,
     };
@@ -696,7 +699,14 @@ fn history(conversation: &str, arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>)
         application_id: Some(ApplicationId::parse(APPLICATION).expect("it is an id")),
         ..FetchState::default()
     };
-    History { conversation_id: id(conversation), arrivals, snapshots, fetch, revision: Revision::default() }
+    History {
+        conversation_id: id(conversation),
+        arrivals,
+        snapshots,
+        listed: Vec::new(),
+        fetch,
+        revision: Revision::default(),
+    }
 }
 
 fn id(text: &str) -> ConversationId {

@@ -13,7 +13,7 @@ use conversationd::domain::conversation::{
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{FetchState, Finding, Known, Lease, Settlement, Trouble};
 use conversationd::domain::history::{History, Revision};
-use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
+use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
 use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
 use conversationd::store::{self, Position, Stale, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +44,9 @@ async fn what_was_appended_is_read_back_whole() {
         conversation_id: Some(conversation("CON-1")),
         transferred_to: Some(conversation("CON-2")),
         occurred_at: None,
+        event_id: None,
+        region: Some(Region::parse("api-us-3.vonage.com").unwrap()),
+        fallback_reason: Some("Connection closed.".to_owned()),
         received_at: at(2),
     };
     place.store.append(by_post.clone()).await.unwrap();
@@ -1043,6 +1046,9 @@ fn arrival(id: &str, event: &str, second: i64) -> NewArrival {
         conversation_id: Some(conversation(id)),
         transferred_to: None,
         occurred_at: Some(at(second) - SignedDuration::from_millis(50)),
+        event_id: None,
+        region: None,
+        fallback_reason: None,
         received_at: at(second),
     }
 }

@@ -9,9 +9,8 @@ use sqlx::{Sqlite, query};
 
 use super::StoreError;
 use super::rows::{Table, placeholders};
-use crate::domain::arrival::{Arrival, Delivery, Endpoint, Method, NewArrival, Origin};
-use crate::domain::digest::Digest;
-use crate::domain::ids::{ApplicationId, ConversationId};
+use crate::domain::arrival::{Arrival, Delivery, Endpoint, Identity, Method, NewArrival, Origin};
+use crate::domain::ids::{ApplicationId, ConversationId, Region};
 
 /// Rows in one insert, and so arrivals in one commit: enough for every connection of a busy hour, few enough
 /// to keep the first of them from waiting for the last.
@@ -19,16 +18,17 @@ pub(super) const MAX_ROWS: usize = 128;
 
 const TABLE: Table = Table("arrivals");
 
-const COLUMNS: usize = 14;
+const COLUMNS: usize = 17;
 
 /// The statement that appends so many arrivals. The unique key decides what is a redelivery, also within the
 /// batch.
 pub(super) fn insert(rows: usize) -> String {
     format!(
-        "INSERT INTO arrivals (digest, endpoint, method, query, content_type, body, application_id, origin, kind,
-            conversation_id, transferred_to, occurred_at, received_at, last_received_at)
+        "INSERT INTO arrivals (digest, moment, endpoint, method, query, content_type, body, application_id, origin,
+            kind, conversation_id, transferred_to, occurred_at, region, fallback_reason, received_at,
+            last_received_at)
          VALUES {}
-         ON CONFLICT (occurred_at, digest) DO UPDATE
+         ON CONFLICT (moment, digest) DO UPDATE
          SET deliveries = deliveries + 1, last_received_at = max(last_received_at, excluded.last_received_at)",
         placeholders(rows, COLUMNS)
     )
@@ -37,12 +37,13 @@ pub(super) fn insert(rows: usize) -> String {
 /// Fills in the values of [`insert`].
 pub(super) fn bind(
     mut insert: Query<'_, Sqlite, SqliteArguments>,
-    arrivals: Vec<(Digest, NewArrival)>,
+    arrivals: Vec<(Identity, NewArrival)>,
 ) -> Query<'_, Sqlite, SqliteArguments> {
-    for (digest, arrival) in arrivals {
+    for (identity, arrival) in arrivals {
         let delivery = arrival.delivery;
         insert = insert
-            .bind(digest.as_bytes().to_vec())
+            .bind(identity.digest.as_bytes().to_vec())
+            .bind(identity.moment.map_or(0, Timestamp::as_microsecond))
             .bind(delivery.endpoint.as_str())
             .bind(delivery.method.as_str())
             .bind(delivery.query)
@@ -53,7 +54,9 @@ pub(super) fn bind(
             .bind(arrival.kind)
             .bind(arrival.conversation_id.map(String::from))
             .bind(arrival.transferred_to.map(String::from))
-            .bind(arrival.occurred_at.map_or(0, Timestamp::as_microsecond))
+            .bind(arrival.occurred_at.map(Timestamp::as_microsecond))
+            .bind(arrival.region.map(String::from))
+            .bind(arrival.fallback_reason)
             .bind(arrival.received_at.as_microsecond())
             .bind(arrival.received_at.as_microsecond());
     }
@@ -103,7 +106,11 @@ fn arrival(row: &SqliteRow) -> Result<Arrival, StoreError> {
             kind: TABLE.get(row, "kind")?,
             conversation_id: TABLE.parsed_option(row, "conversation_id", conversation)?,
             transferred_to: TABLE.parsed_option(row, "transferred_to", conversation)?,
-            occurred_at: Some(TABLE.instant(row, "occurred_at")?).filter(|at| *at != Timestamp::UNIX_EPOCH),
+            occurred_at: TABLE.instant_option(row, "occurred_at")?,
+            // Only the unique key needs it, and it holds it.
+            event_id: None,
+            region: TABLE.parsed_option(row, "region", |text| Region::parse(text).ok())?,
+            fallback_reason: TABLE.get(row, "fallback_reason")?,
             received_at: TABLE.instant(row, "received_at")?,
         },
         deliveries: TABLE.get(row, "deliveries")?,

@@ -209,8 +209,8 @@ impl Store for SqliteStore {
     async fn append(&self, arrival: NewArrival) -> Result<(), StoreError> {
         let (done, receipt) = oneshot::channel();
         // Here and not in the writer, which everybody waits for.
-        let digest = arrival.delivery.digest(arrival.application_id.as_ref());
-        self.queue.try_send(writer::Append { digest, arrival, done }).map_err(|error| match error {
+        let identity = arrival.identity();
+        self.queue.try_send(writer::Append { identity, arrival, done }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Behind,
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
@@ -292,7 +292,8 @@ impl Store for SqliteStore {
             progress.owe(&mut fetch, &arrivals);
             let snapshots = snapshots.remove(id.as_str()).unwrap_or_default();
             let revision = Revision { newest_arrival: progress.newest, looks };
-            Some(History { conversation_id: id.clone(), arrivals, snapshots, fetch, revision })
+            let listed = Vec::new();
+            Some(History { conversation_id: id.clone(), arrivals, snapshots, listed, fetch, revision })
         };
         Ok(ids.iter().filter_map(history).collect())
     }

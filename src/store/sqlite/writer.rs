@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::WriteConnection;
 use super::{StoreError, arrivals};
-use crate::domain::arrival::NewArrival;
-use crate::domain::digest::Digest;
+use crate::domain::arrival::{Identity, NewArrival};
 
 /// How long a commit waits for arrivals that are on their way: about as long as a flush takes.
 const GATHERING: Duration = Duration::from_micros(700);
@@ -21,8 +20,7 @@ const FEW: usize = 8;
 /// An arrival that waits to be written, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Append {
-    /// [`Delivery::digest`](crate::domain::arrival::Delivery::digest) of the arrival.
-    pub(super) digest: Digest,
+    pub(super) identity: Identity,
     pub(super) arrival: NewArrival,
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
 }
@@ -84,7 +82,7 @@ impl Writer {
 
     async fn commit(&self, batch: &mut Vec<Append>) {
         let (arrivals, waiting): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|append| ((append.digest, append.arrival), append.done)).unzip();
+            batch.drain(..).map(|append| ((append.identity, append.arrival), append.done)).unzip();
         let outcome = self.write(arrivals).await;
         for done in waiting {
             let told = match &outcome {
@@ -96,7 +94,7 @@ impl Writer {
         }
     }
 
-    async fn write(&self, arrivals: Vec<(Digest, NewArrival)>) -> Result<(), StoreError> {
+    async fn write(&self, arrivals: Vec<(Identity, NewArrival)>) -> Result<(), StoreError> {
         // One statement, which is a transaction by itself: each further exchange with the connection's thread
         // would cost more than what it asks for. Nothing in its text depends on the data but the number of
         // rows, so it is prepared once for each number.
