@@ -131,10 +131,12 @@ pub async fn start(
     let deriver = Deriver::new(Arc::clone(&store), derive_wake.clone());
     lifecycle.run("deriver", deriver.run(lifecycle.soft_stop().clone()));
     if !config.applications.is_empty() {
+        let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
         let parts = fetch::Parts {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
-            clients: clients(&config, &clock)?,
+            clients: clients(&config, &pace, &clock)?,
+            pace,
             patience: config.fetch.patience,
             concurrency: config.fetch.concurrency,
             wake: fetch_wake,
@@ -232,16 +234,19 @@ fn verifier(applications: &[Application]) -> Verifier {
 }
 
 /// A client for each application. They keep one pace: Vonage's limits are the account's.
-fn clients(config: &Config, clock: &Arc<dyn Clock>) -> Result<HashMap<ApplicationId, Client>, DaemonError> {
-    let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
+fn clients(
+    config: &Config,
+    pace: &Arc<Pace>,
+    clock: &Arc<dyn Clock>,
+) -> Result<HashMap<ApplicationId, Client>, DaemonError> {
     let client = |application: &Application| {
         let settings = client::Settings {
             api_url: application.api_url.clone(),
             family: config.fetch.family,
-            events: false,
+            events: config.fetch.events,
             regions: RegionHosts::beside(&application.api_url),
             mint: Arc::clone(&application.mint),
-            pace: Arc::clone(&pace),
+            pace: Arc::clone(pace),
         };
         let client = Client::new(settings, Arc::clone(clock)).map_err(DaemonError::Tls)?;
         Ok((application.id.clone(), client))
@@ -287,9 +292,13 @@ pub async fn look(
     id: &ConversationId,
 ) -> Result<Sighting, DaemonError> {
     let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
-    let clients = clients(config, &clock)?;
+    let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
+    let clients = clients(config, &pace, &clock)?;
     let client = clients.get(&application.id).expect("there is a client for each application");
-    match client.look(Asked { id, known: None, region: None, urgency: Urgency::Changed }).await {
+    match client
+        .look(Asked { id, known: None, region: None, urgency: Urgency::Changed, has_turn: false })
+        .await
+    {
         Look::Seen(sighting) | Look::Interrupted(sighting, _) => Ok(sighting),
         Look::Unchanged(_) => unreachable!("nothing was known that could be unchanged"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),

@@ -78,6 +78,7 @@ fn fetch(section: &mut Section<'_>) -> Option<Fetch> {
     let give_up_after = section.duration("give_up_after", SignedDuration::from_secs(1));
     Some(Fetch {
         family: family?,
+        events: section.switch("events"),
         requests_per_second: NonZeroU32::new(requests_per_second?)?,
         concurrency: concurrency?,
         patience: Patience { poll_interval: poll_interval?, give_up_after: give_up_after? },
@@ -197,6 +198,11 @@ impl<'a> Section<'a> {
         }
         self.fault(key, format!("must be one of \"{}\"", choices.join("\", \"")));
         None
+    }
+
+    /// A setting that is on or off; that it is no other value was checked against the defaults.
+    fn switch(&self, key: &str) -> bool {
+        self.table.get(key).and_then(Value::as_bool).unwrap_or_default()
     }
 
     fn family(&mut self, key: &str) -> Option<Family> {

@@ -109,6 +109,8 @@ pub struct Config {
 pub struct Fetch {
     /// The path family.
     pub family: Family,
+    /// Whether event lists are read.
+    pub events: bool,
     /// Requests in any second.
     pub requests_per_second: NonZeroU32,
     /// Looks at one time.

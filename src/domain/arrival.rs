@@ -190,3 +190,6 @@ pub struct Arrival {
     /// When it came last.
     pub last_received_at: Timestamp,
 }
+
+/// Kinds after which a leg is over, and perhaps its conversation: the next look may be the last.
+pub const ENDS: [&str; 7] = ["completed", "rejected", "busy", "cancelled", "timeout", "unanswered", "failed"];

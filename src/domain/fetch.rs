@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::digest::Digest;
-use super::ids::{ApplicationId, ConversationId};
+use super::ids::{ApplicationId, ConversationId, Region};
 use super::snapshot::Sighting;
 
 /// The pause after the first failure.
@@ -39,7 +39,7 @@ pub struct Known {
 
 /// How urgent a request to Vonage is; the most urgent first. Requests are scarce, and what is not seen during a
 /// call cannot be seen afterwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Urgency {
     /// There is no snapshot of the conversation yet.
     Unseen,
@@ -48,10 +48,38 @@ pub enum Urgency {
     /// Something was heard of the conversation since the last look.
     Changed,
     /// Nothing was heard, and some time has passed.
+    #[default]
     Poll,
     /// An extra that must never hold up any other.
     Spare,
 }
+
+impl Urgency {
+    /// Its number in the store: the more urgent, the smaller.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Unseen => 0,
+            Self::Last => 1,
+            Self::Changed => 2,
+            Self::Poll => 3,
+            Self::Spare => 4,
+        }
+    }
+
+    /// The urgency of that number.
+    #[must_use]
+    pub fn numbered(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|urgency| urgency.number() == number)
+    }
+
+    /// Every urgency, the most urgent first.
+    pub const ALL: [Self; 5] = [Self::Unseen, Self::Last, Self::Changed, Self::Poll, Self::Spare];
+}
+
+/// Failures in a row after which a conversation that was never seen is no longer ahead of the others: it can
+/// probably not be captured any more.
+pub const HOPEFUL_FAILURES: u32 = 3;
 
 /// Why looking at a conversation stopped without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +133,10 @@ pub struct FetchState {
     pub gone_at: Option<Timestamp>,
     /// When trying was given up.
     pub gave_up_at: Option<Timestamp>,
+    /// The region whose host is asked first.
+    pub region: Option<Region>,
+    /// How urgent the next look is, for a conversation that was seen before.
+    pub urgency: Urgency,
 }
 
 /// A look that has been taken out to be done. Nobody else gets it until the lease runs out.
@@ -118,6 +150,18 @@ pub struct Lease {
     pub asked: i64,
     /// What is known already.
     pub known: Option<Known>,
+}
+
+impl Lease {
+    /// How urgent the look is: a conversation that was never seen goes first, as long as there is hope.
+    #[must_use]
+    pub fn urgency(&self) -> Urgency {
+        match (&self.known, self.state.failures < HOPEFUL_FAILURES) {
+            (None, true) => Urgency::Unseen,
+            (None, false) => Urgency::Poll,
+            (Some(_), _) => self.state.urgency,
+        }
+    }
 }
 
 /// What a look found.

@@ -107,13 +107,29 @@ pub enum EventsRead {
     /// The list is not wanted, or there is none.
     NotAsked,
     /// Every event up to this one is had, from this look or from earlier ones; `None` when there are none yet.
-    /// There may be more where [`Sighting::sequence_number`] is greater.
     Read {
         /// The id of the last of them.
         last_event_id: Option<i64>,
     },
-    /// Nothing was read: there was no request to spare, or the list could not be had.
-    Left,
+    /// There was no request to spare for the list, or for more of it: every event up to this one is had, and
+    /// the rest is worth another look.
+    Postponed {
+        /// The id of the last of them.
+        last_event_id: Option<i64>,
+    },
+    /// The list could not be had.
+    Failed,
+}
+
+impl EventsRead {
+    /// The id of the last event that is had.
+    #[must_use]
+    pub fn last_event_id(self) -> Option<i64> {
+        match self {
+            Self::Read { last_event_id } | Self::Postponed { last_event_id } => last_event_id,
+            Self::NotAsked | Self::Failed => None,
+        }
+    }
 }
 
 /// A version of a conversation in the log. The first has number 1.

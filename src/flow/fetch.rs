@@ -20,6 +20,7 @@ use crate::domain::ids::ApplicationId;
 use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 use crate::vonage::client::{Asked, Client, Look};
+use crate::vonage::pace::Pace;
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
 /// slow pace, or held up by Vonage. The leases of a daemon that died are ended by its successor.
@@ -43,6 +44,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who asks for which application's conversations.
     pub clients: HashMap<ApplicationId, Client>,
+    /// The turns of requests, which the clients take as well.
+    pub pace: Arc<Pace>,
     /// When to look again.
     pub patience: Patience,
     /// Looks at one time.
@@ -59,6 +62,15 @@ pub struct Fetcher {
     parts: Parts,
     /// What the last look of each application said of Vonage. A std mutex: never held across an await.
     health: Mutex<HashMap<Option<ApplicationId>, Health>>,
+}
+
+/// What the fetcher waits for.
+#[derive(Debug)]
+enum Next {
+    /// A look of this urgency is due, and waits for its turn.
+    Due(Urgency),
+    /// Nothing is due for so long.
+    Sleep(Duration),
 }
 
 /// Whether Vonage answers: noticed here so that a change is logged, and not every failure.
@@ -78,26 +90,33 @@ impl Fetcher {
 
     /// Works until the stop, and then gives the looks that it has begun some time to finish. Those that it
     /// leaves, such as one that waits for its turn, are still owed.
+    ///
+    /// A look is taken out only when its first request may go: until then a more urgent one may come.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = JoinSet::new();
         while !stop.is_cancelled() {
-            let sleep = match self.begin(&mut looks).await {
-                Ok(next_due) => self.until(next_due),
+            let next = match self.next().await {
+                Ok(next) => next,
                 Err(error) => {
                     tracing::error!(%error, "owed looks could not be read from the store; trying again");
-                    AFTER_FAILURE
+                    Next::Sleep(AFTER_FAILURE)
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.parts.wake.woken(), if self.has_room(&looks) => {}
                 Some(ended) = looks.join_next() => {
                     if let Err(panic) = ended {
                         // The lease stays taken until it runs out; the daemon must not go on as if nothing was.
                         std::panic::resume_unwind(panic.into_panic());
                     }
                 }
-                () = tokio::time::sleep(sleep), if self.has_room(&looks) => {}
+                // It may be about a more urgent one than the one whose turn is waited for.
+                () = self.parts.wake.woken(), if self.has_room(&looks) => {}
+                () = self.turn(&next), if self.has_room(&looks) => {
+                    if let Next::Due(_) = next {
+                        self.begin(&mut looks).await;
+                    }
+                }
             }
         }
         let finished = async { while looks.join_next().await.is_some() {} };
@@ -110,21 +129,37 @@ impl Fetcher {
         looks.len() < self.parts.concurrency as usize
     }
 
-    /// Takes out as many looks as there is room for and begins them. Returns when the next one is due.
-    async fn begin(self: &Arc<Self>, looks: &mut JoinSet<()>) -> Result<Option<Timestamp>, StoreError> {
-        let store = &self.parts.store;
+    async fn next(&self) -> Result<Next, StoreError> {
         let now = self.parts.clock.now();
-        // Asking first spares the writer a transaction for each wake-up that has nothing to say.
-        let next_due = store.next_due().await?;
-        let room = self.parts.concurrency.saturating_sub(u32::try_from(looks.len()).unwrap_or(u32::MAX));
-        if room == 0 || next_due.is_none_or(|due| due > now) {
-            return Ok(next_due);
+        if let Some(urgency) = self.parts.store.most_urgent(now).await? {
+            return Ok(Next::Due(urgency));
         }
-        for lease in store.lease(now, now + LEASE, room).await? {
-            let fetcher = Arc::clone(self);
-            looks.spawn(async move { fetcher.fulfil(lease).await });
+        let next_due = self.parts.store.next_due().await?;
+        Ok(Next::Sleep(self.until(next_due)))
+    }
+
+    async fn turn(&self, next: &Next) {
+        match next {
+            Next::Due(urgency) => self.parts.pace.turn(*urgency).await,
+            Next::Sleep(pause) => tokio::time::sleep(*pause).await,
         }
-        store.next_due().await
+    }
+
+    /// Takes out the most urgent look, whose turn it is, and begins it.
+    async fn begin(self: &Arc<Self>, looks: &mut JoinSet<()>) {
+        let now = self.parts.clock.now();
+        match self.parts.store.lease(now, now + LEASE, 1).await {
+            Ok(leases) => {
+                for lease in leases {
+                    let fetcher = Arc::clone(self);
+                    looks.spawn(async move { fetcher.fulfil(lease).await });
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "an owed look could not be taken out; trying again");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+        }
     }
 
     fn until(&self, next_due: Option<Timestamp>) -> Duration {
@@ -139,7 +174,8 @@ impl Fetcher {
         let look = match self.client(&lease) {
             Some(client) => {
                 let (id, known) = (&lease.conversation_id, lease.known.as_ref());
-                client.look(Asked { id, known, region: None, urgency: Urgency::Changed }).await
+                let (region, urgency) = (lease.state.region.as_ref(), lease.urgency());
+                client.look(Asked { id, known, region, urgency, has_turn: true }).await
             }
             None => Look::NoApplication,
         };

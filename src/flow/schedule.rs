@@ -4,7 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::State;
 use crate::domain::fetch::{FetchState, Finding, Lease, Settlement, Trouble, backoff};
+use crate::domain::snapshot::EventsRead;
 use crate::vonage::client::{Failure, Look};
+
+/// How soon a look is taken again for events that it had no request to spare for.
+const FOR_EVENTS: SignedDuration = SignedDuration::from_secs(2);
 
 /// How patiently conversations are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +50,13 @@ impl Patience {
     fn next(self, before: &FetchState, look: &Look, circumstances: Circumstances) -> FetchState {
         let Circumstances { state, now, jitter } = circumstances;
         match look {
-            Look::Seen(_) | Look::Unchanged(_) => {
-                let due_at = (state == State::Live).then(|| now + self.poll_interval);
-                FetchState { due_at, ..fresh(before) }
+            Look::Seen(sighting) => {
+                let next = self.poll(before, state, now);
+                let postponed = matches!(sighting.events, EventsRead::Postponed { .. });
+                let due_at = if postponed { Some(now + FOR_EVENTS) } else { next.due_at };
+                FetchState { due_at, region: sighting.region.clone(), ..next }
             }
+            Look::Unchanged(_) => self.poll(before, state, now),
             // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
             Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },
@@ -75,6 +82,11 @@ impl Patience {
         }
     }
 
+    fn poll(self, before: &FetchState, state: State, now: Timestamp) -> FetchState {
+        let due_at = (state == State::Live).then(|| now + self.poll_interval);
+        FetchState { due_at, ..fresh(before) }
+    }
+
     fn failed(
         self,
         before: &FetchState,
@@ -92,7 +104,11 @@ impl Patience {
 
 /// Nothing owed, nothing failing.
 fn fresh(before: &FetchState) -> FetchState {
-    FetchState { application_id: before.application_id.clone(), ..FetchState::default() }
+    FetchState {
+        application_id: before.application_id.clone(),
+        region: before.region.clone(),
+        ..FetchState::default()
+    }
 }
 
 fn failing(before: &FetchState, trouble: Trouble, due_at: Option<Timestamp>, now: Timestamp) -> FetchState {
@@ -101,6 +117,8 @@ fn failing(before: &FetchState, trouble: Trouble, due_at: Option<Timestamp>, now
         failures: before.failures + 1,
         failing_since: before.failing_since.or(Some(now)),
         trouble: Some(trouble),
+        // What was urgent still is.
+        urgency: before.urgency,
         ..fresh(before)
     }
 }

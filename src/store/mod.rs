@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::conversation::Interpretation;
-use crate::domain::fetch::{Lease, Settlement};
+use crate::domain::fetch::{Lease, Settlement, Urgency};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
@@ -105,9 +105,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- looks
 
-    /// Takes out at most `limit` looks that are due at `now`, conversations that were never seen first and
-    /// then the longest due, and keeps them from everybody else until `until`.
+    /// Takes out at most `limit` looks that are due at `now`, the most urgent first and among equals the longest
+    /// due, and keeps them from everybody else until `until`.
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError>;
+
+    /// How urgent the most urgent look is that is due at `now` and that nobody has taken out.
+    async fn most_urgent(&self, now: Timestamp) -> Result<Option<Urgency>, StoreError>;
 
     /// When the next look that nobody has taken out is due.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;

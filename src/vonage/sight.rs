@@ -81,7 +81,7 @@ impl Sight<'_> {
     }
 
     async fn read_conversation(&self, url: &Url) -> Result<(Document, ConversationDocument), Miss> {
-        let document = Document::new(DocumentName::Conversation, self.get(url).await?);
+        let document = Document::new(DocumentName::Conversation, self.get_first(url).await?);
         let conversation = ConversationDocument::read(&document.body).filter(ConversationDocument::has_id);
         let conversation = conversation.ok_or(unreadable("it is no conversation"))?;
         Ok((document, conversation))
@@ -151,8 +151,17 @@ impl Sight<'_> {
         let mut asked: Vec<Url> = Vec::new();
         for page_number in 1..=MAX_PAGES {
             let Some(url) = next.take().filter(|url| !asked.contains(url)) else { break };
-            let Some(Ok(body)) = self.requests.get_if_spare(&url).await else { break };
-            let Some(page) = EventsPage::read(&body) else { break };
+            let answer = self.requests.get_if_spare(&url).await;
+            let page =
+                answer.map(|answer| answer.ok().and_then(|body| Some((EventsPage::read(&body)?, body))));
+            let (page, body) = match page {
+                None => {
+                    events.read = EventsRead::Postponed { last_event_id: last };
+                    break;
+                }
+                Some(None) => break,
+                Some(Some(page)) => page,
+            };
             let newest = page.events.iter().filter_map(ConversationEvent::id).max();
             events.read = EventsRead::Read { last_event_id: last.max(newest) };
             // A list that does not know `start_id` tells the known events again.
@@ -170,11 +179,15 @@ impl Sight<'_> {
 
     fn no_events(&self) -> Events {
         let wanted = self.events && self.family.has_event_list();
-        Events { documents: Vec::new(), read: if wanted { EventsRead::Left } else { EventsRead::NotAsked } }
+        Events { documents: Vec::new(), read: if wanted { EventsRead::Failed } else { EventsRead::NotAsked } }
     }
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, Miss> {
         self.requests.get(url, self.asked.urgency).await
+    }
+
+    async fn get_first(&self, url: &Url) -> Result<Vec<u8>, Miss> {
+        if self.asked.has_turn { self.requests.get_now(url).await } else { self.get(url).await }
     }
 
     fn conversation_url(&self) -> Url {

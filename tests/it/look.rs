@@ -80,7 +80,8 @@ impl Scene {
 
     async fn look_in(&self, known: Option<&Known>, region: Option<&Region>) -> Look {
         let id = ConversationId::parse(CONVERSATION).unwrap();
-        let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed });
+        let look =
+            self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed, has_turn: false });
         timeout(PATIENCE, look).await.expect("a look ends")
     }
 
@@ -201,7 +202,7 @@ async fn a_list_of_events_that_fails_spoils_nothing() {
         scene.vonage.serve_document(&path, status, body.to_owned());
         let seen = seen(scene.look(None).await);
         assert_eq!(names(&seen), ["conversation"], "{status} {body}");
-        assert_eq!((seen.events, seen.sequence_number), (EventsRead::Left, Some(10)), "{status} {body}");
+        assert_eq!((seen.events, seen.sequence_number), (EventsRead::Failed, Some(10)), "{status} {body}");
     }
 }
 
@@ -224,7 +225,10 @@ async fn events_are_left_when_there_is_no_request_to_spare() {
     scene.put_file("", "embedded_t3_both_joined.json");
     scene.put("/events", &json!([event(1)]));
     let first = seen(scene.look(None).await);
-    assert_eq!((names(&first), first.events), (vec!["conversation".to_owned()], EventsRead::Left));
+    assert_eq!(
+        (names(&first), first.events),
+        (vec!["conversation".to_owned()], EventsRead::Postponed { last_event_id: None })
+    );
     assert_eq!(scene.asked(), [""]);
 }
 
@@ -260,7 +264,7 @@ async fn an_unchanged_conversation_costs_one_request_unless_events_were_left() {
     scene.put_file(&format!("/members/{ALICE}"), "v0.3_get_member_isSystem.json");
     scene.put_file(&format!("/members/{BOB}"), "v1_get_member_invited.json");
     let first = seen(scene.look(None).await);
-    assert_eq!(first.events, EventsRead::Left, "there is no list yet");
+    assert_eq!(first.events, EventsRead::Failed, "there is no list yet");
     let known = |last_event_id| Known {
         snapshot: 1,
         sequence_number: first.sequence_number,
@@ -362,6 +366,7 @@ async fn a_list_of_calls_that_goes_in_circles_or_elsewhere_ends() {
 #[tokio::test]
 async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let scene = Scene::of(Family::V03).await;
+    scene.vonage.answer_next(1, Fault::Status(404));
     assert_eq!(scene.calls().await, Err(NoList::Unreachable(Failure::Status(404))));
     scene.vonage.answer_next(1, Fault::Unauthorized);
     assert_eq!(scene.calls().await, Err(NoList::Refused(401)));

@@ -11,7 +11,9 @@ use conversationd::domain::conversation::{
     Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegStatus, Member, MemberState,
 };
 use conversationd::domain::digest::Digest;
-use conversationd::domain::fetch::{FetchState, Finding, Known, Lease, Settlement, Trouble};
+use conversationd::domain::fetch::{
+    FetchState, Finding, HOPEFUL_FAILURES, Known, Lease, Settlement, Trouble, Urgency,
+};
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
 use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
@@ -139,6 +141,77 @@ async fn of_many_at_once_each_is_counted() {
 // === looks
 
 #[tokio::test]
+async fn the_most_urgent_look_is_taken_out_first() {
+    let place = Place::open().await;
+    // The longest due is the least urgent: so it is not the order of their times.
+    for (second, id) in [(1, "hopeless"), (2, "polled"), (3, "changed"), (4, "ended"), (5, "unseen")] {
+        place.store.append(arrival(id, "started", second)).await.unwrap();
+    }
+    for lease in place.lease(5).await {
+        let id = lease.conversation_id.as_str();
+        let finding = match id {
+            "hopeless" | "unseen" => Finding::Nothing,
+            _ => Finding::Seen(sighting(5, &[id])),
+        };
+        let failures = if id == "hopeless" { HOPEFUL_FAILURES } else { 0 };
+        let state = FetchState { due_at: Some(at(6)), failures, ..nothing_owed() };
+        let settled_at = at(5);
+        let (conversation_id, asked) = (lease.conversation_id, lease.asked);
+        let settlement = Settlement { conversation_id, asked, finding, state, settled_at };
+        place.store.settle(settlement).await.unwrap();
+    }
+    place.store.append(arrival("changed", "answered", 7)).await.unwrap();
+    let ended = NewArrival { kind: "completed".to_owned(), ..arrival("ended", "completed", 8) };
+    place.store.append(ended).await.unwrap();
+    let mut order = Vec::new();
+    while let Some(urgency) = place.store.most_urgent(at(10)).await.unwrap() {
+        let lease = place.store.lease(at(10), at(60), 1).await.unwrap().remove(0);
+        // What is not posted yet counts as never seen until it is.
+        assert!(lease.urgency() == urgency || order.is_empty(), "{lease:?}");
+        order.push((lease.conversation_id.to_string(), lease.urgency()));
+    }
+    let expected = [
+        ("unseen", Urgency::Unseen),
+        ("ended", Urgency::Last),
+        ("changed", Urgency::Changed),
+        ("hopeless", Urgency::Poll),
+        ("polled", Urgency::Poll),
+    ];
+    let mut found: Vec<(&str, Urgency)> = order.iter().map(|(id, urgency)| (id.as_str(), *urgency)).collect();
+    found[3..].sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn what_was_read_of_the_events_stays_read() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let last_known = async |event: &str, second: i64| {
+        place.store.append(arrival("CON-1", event, second)).await.unwrap();
+        let lease = place.lease(second).await.remove(0);
+        (lease.known.as_ref().and_then(|known| known.last_event_id), lease)
+    };
+    let read = |last: i64| EventsRead::Read { last_event_id: Some(last) };
+    let with_events =
+        |second: i64, names: &[&str], events: EventsRead| Sighting { events, ..sighting(second, names) };
+    let (known, lease) = last_known("b", 2).await;
+    assert_eq!(known, None);
+    let mut first = with_events(2, &["one"], read(4));
+    first.documents.push(Document::new(DocumentName::Events { after: 0, page: 1 }, b"[1]".to_vec()));
+    place.settle(&lease, Finding::Seen(first), None, 2).await;
+    // The same again, without events: nothing new, and no new version.
+    let (known, lease) = last_known("c", 3).await;
+    assert_eq!(known, Some(4));
+    let again = Finding::Seen(with_events(3, &["one"], EventsRead::Failed));
+    assert_eq!(place.settle(&lease, again, None, 3).await, Some(1));
+    let (known, lease) = last_known("d", 4).await;
+    assert_eq!(known, Some(4));
+    let changed = Finding::Seen(with_events(4, &["two"], EventsRead::Postponed { last_event_id: None }));
+    assert_eq!(place.settle(&lease, changed, None, 4).await, Some(2));
+    assert_eq!(last_known("e", 5).await.0, Some(4));
+}
+
+#[tokio::test]
 async fn what_a_burst_leaves_unposted_is_owed_all_the_same() {
     const CALLS: usize = 1200;
     let place = Place::open().await;
@@ -171,7 +244,8 @@ async fn the_look_is_owed_as_soon_as_append_returns() {
     let owed: Vec<(&str, i64)> =
         leases.iter().map(|lease| (lease.conversation_id.as_str(), lease.asked)).collect();
     assert_eq!(owed, [("CON-1", 1), ("CON-2", 1)]);
-    assert_eq!(leases[0].state, FetchState { due_at: Some(at(10)), ..nothing_owed() });
+    let owed = FetchState { due_at: Some(at(10)), urgency: Urgency::Changed, ..nothing_owed() };
+    assert_eq!(leases[0].state, owed);
     assert_eq!(leases[0].known, None);
 }
 
@@ -346,6 +420,8 @@ async fn what_is_owed_next_is_what_the_settlement_says() {
         trouble: Some(Trouble::Refused),
         gone_at: Some(at(4)),
         gave_up_at: Some(at(5)),
+        region: Some(Region::parse("api-eu-3.vonage.com").unwrap()),
+        urgency: Urgency::Last,
     };
     let settlement = Settlement {
         conversation_id: conversation("CON-1"),

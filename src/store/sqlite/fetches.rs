@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::query;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{query, query_scalar};
 
 use super::StoreError;
 use super::rows::Table;
 use crate::domain::digest::Digest;
-use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble};
-use crate::domain::ids::{ApplicationId, ConversationId};
+use crate::domain::fetch::{FetchState, HOPEFUL_FAILURES, Known, Lease, Settlement, Trouble, Urgency};
+use crate::domain::ids::{ApplicationId, ConversationId, Region};
 
 const TABLE: Table = Table("fetches");
 
@@ -26,14 +26,18 @@ pub(super) async fn lease(
          WHERE conversation_id IN (
              SELECT conversation_id FROM fetches
              WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)
-             ORDER BY EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id),
-                      due_at
+             ORDER BY CASE
+                 WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
+                     THEN urgency
+                 WHEN failures < ?4 THEN 0
+                 ELSE 3 END, due_at
              LIMIT ?3)
          RETURNING *",
     )
     .bind(now.as_microsecond())
     .bind(until.as_microsecond())
     .bind(limit)
+    .bind(HOPEFUL_FAILURES)
     .fetch_all(&mut *connection)
     .await?;
     let mut leases = Vec::with_capacity(rows.len());
@@ -49,14 +53,14 @@ pub(super) async fn lease(
         });
     }
     // The order of RETURNING is not that of the choice.
-    leases.sort_by_key(|lease| (lease.known.is_some(), lease.state.due_at));
+    leases.sort_by_key(|lease| (lease.urgency(), lease.state.due_at));
     Ok(leases)
 }
 
 async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result<Option<Known>, StoreError> {
     const SNAPSHOTS: Table = Table("snapshots");
     let row = query(
-        "SELECT snapshots.number, snapshots.sequence_number, documents.digest
+        "SELECT snapshots.number, snapshots.sequence_number, snapshots.last_event_id, documents.digest
          FROM snapshots
          JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
              AND snapshot_documents.name = 'conversation'
@@ -74,10 +78,34 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
             snapshot: SNAPSHOTS.get(&row, "number")?,
             sequence_number: SNAPSHOTS.get(&row, "sequence_number")?,
             conversation: digest.ok_or(SNAPSHOTS.corrupt("digest"))?,
-            last_event_id: None,
+            last_event_id: SNAPSHOTS.get(&row, "last_event_id")?,
         })
     })
     .transpose()
+}
+
+/// How urgent the most urgent look is that is due and that nobody has taken out. What is not posted yet may be
+/// of a conversation that was never seen.
+pub(super) async fn most_urgent(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<Option<Urgency>, StoreError> {
+    let number: Option<i64> = query_scalar(
+        "SELECT min(urgency) FROM (
+             SELECT CASE
+                 WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
+                     THEN urgency
+                 WHEN failures < ?2 THEN 0
+                 ELSE 3 END AS urgency
+             FROM fetches WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)
+             UNION ALL
+             SELECT 0 FROM unposted WHERE received_at <= ?1)",
+    )
+    .bind(now.as_microsecond())
+    .bind(HOPEFUL_FAILURES)
+    .fetch_one(connection)
+    .await?;
+    number.map(|number| Urgency::numbered(number).ok_or(TABLE.corrupt("urgency"))).transpose()
 }
 
 /// When the next look that nobody has taken out is due.
@@ -102,12 +130,15 @@ pub(super) async fn settle(
     let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     query(
         "INSERT INTO fetches (conversation_id, application_id, due_at, asked, failures, failing_since, trouble,
-             gone_at, gave_up_at, looks)
-         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, 1)
+             gone_at, gave_up_at, urgency, region, looks)
+         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?11, ?12, 1)
          ON CONFLICT (conversation_id) DO UPDATE
          SET leased_until = NULL,
              application_id = coalesce(application_id, excluded.application_id),
              due_at = CASE WHEN asked > ?9 THEN min(coalesce(?3, ?10), ?10) ELSE ?3 END,
+             urgency = CASE WHEN asked > ?9 THEN min(urgency, ?11) ELSE ?11 END,
+             -- An arrival may have named the region since the look began.
+             region = CASE WHEN asked > ?9 THEN coalesce(region, ?12) ELSE ?12 END,
              failures = ?4, failing_since = ?5, trouble = ?6, gone_at = ?7, gave_up_at = ?8,
              looks = looks + 1",
     )
@@ -121,6 +152,8 @@ pub(super) async fn settle(
     .bind(microseconds(state.gave_up_at))
     .bind(settlement.asked)
     .bind(settlement.settled_at.as_microsecond())
+    .bind(state.urgency.number())
+    .bind(state.region.as_ref().map(Region::as_str))
     .execute(connection)
     .await?;
     Ok(())
@@ -177,5 +210,7 @@ fn fetch_state(row: &SqliteRow) -> Result<FetchState, StoreError> {
         trouble: TABLE.parsed_option(row, "trouble", Trouble::named)?,
         gone_at: TABLE.instant_option(row, "gone_at")?,
         gave_up_at: TABLE.instant_option(row, "gave_up_at")?,
+        region: TABLE.parsed_option(row, "region", |text| Region::parse(text).ok())?,
+        urgency: Urgency::numbered(TABLE.get(row, "urgency")?).ok_or(TABLE.corrupt("urgency"))?,
     })
 }

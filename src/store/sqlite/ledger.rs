@@ -3,10 +3,10 @@
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{query, query_scalar};
 
-use super::StoreError;
 use super::rows::Table;
-use crate::domain::arrival::Arrival;
-use crate::domain::fetch::FetchState;
+use super::{StoreError, json};
+use crate::domain::arrival::{Arrival, ENDS};
+use crate::domain::fetch::{FetchState, Urgency};
 
 const TABLE: Table = Table("progress");
 
@@ -26,9 +26,15 @@ pub(super) async fn post(connection: &mut SqliteConnection) -> Result<(), StoreE
     .fetch_one(&mut *connection)
     .await?;
     let Some(through) = through else { return Ok(()) };
-    for statement in [MENTION, OWE, ADVANCE] {
-        query(statement).bind(through).execute(&mut *connection).await?;
-    }
+    query(MENTION).bind(through).execute(&mut *connection).await?;
+    query(OWE)
+        .bind(through)
+        .bind(json(&ENDS))
+        .bind(Urgency::Last.number())
+        .bind(Urgency::Changed.number())
+        .execute(&mut *connection)
+        .await?;
+    query(ADVANCE).bind(through).execute(&mut *connection).await?;
     Ok(())
 }
 
@@ -37,11 +43,14 @@ const MENTION: &str = "
     SELECT conversation_id, number FROM unposted WHERE number <= ?1 ORDER BY conversation_id, number";
 
 const OWE: &str = "
-    INSERT INTO fetches (conversation_id, application_id, due_at, asked)
-    SELECT conversation_id, max(application_id), min(received_at), count(*)
+    INSERT INTO fetches (conversation_id, application_id, region, due_at, urgency, asked)
+    SELECT conversation_id, max(application_id), max(region), min(received_at),
+        min(CASE WHEN kind IN (SELECT value FROM json_each(?2)) THEN ?3 ELSE ?4 END), count(*)
     FROM unposted WHERE number <= ?1 GROUP BY conversation_id
     ON CONFLICT (conversation_id) DO UPDATE
     SET application_id = coalesce(application_id, excluded.application_id),
+        region = coalesce(excluded.region, region),
+        urgency = min(urgency, excluded.urgency),
         due_at = min(coalesce(due_at, excluded.due_at), excluded.due_at),
         asked = asked + excluded.asked";
 
@@ -69,6 +78,7 @@ impl Progress {
         for arrival in arrivals.iter().filter(|arrival| arrival.number > self.posted) {
             let asked_at = arrival.event.received_at;
             state.due_at = Some(state.due_at.map_or(asked_at, |due_at| due_at.min(asked_at)));
+            state.urgency = state.urgency.min(Urgency::Changed);
             if state.application_id.is_none() {
                 state.application_id.clone_from(&arrival.event.application_id);
             }

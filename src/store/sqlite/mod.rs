@@ -35,7 +35,7 @@ use connection::WriteConnection;
 use super::{Listed, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::conversation::Interpretation;
-use crate::domain::fetch::{Finding, Lease, Settlement};
+use crate::domain::fetch::{Finding, Lease, Settlement, Urgency};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
@@ -233,6 +233,10 @@ impl Store for SqliteStore {
         let leases = fetches::lease(&mut transaction, now, until, limit).await?;
         transaction.commit().await?;
         Ok(leases)
+    }
+
+    async fn most_urgent(&self, now: Timestamp) -> Result<Option<Urgency>, StoreError> {
+        fetches::most_urgent(&mut *self.read().await?, now).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

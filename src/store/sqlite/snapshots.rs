@@ -9,7 +9,7 @@ use super::StoreError;
 use super::rows::Table;
 use crate::domain::digest::Digest;
 use crate::domain::fetch::Finding;
-use crate::domain::ids::ConversationId;
+use crate::domain::ids::{ConversationId, Region};
 use crate::domain::snapshot::{Digests, Document, DocumentName, EventsRead, Sighting, Snapshot};
 
 /// zstd's own default: a document is some kilobytes, and higher levels gain little on so few.
@@ -24,9 +24,9 @@ pub(super) async fn keep(
     id: &ConversationId,
     finding: &Finding,
 ) -> Result<Option<u32>, StoreError> {
-    let confirmed_at = match finding {
+    let (confirmed_at, last_event_id) = match finding {
         Finding::Nothing => return Ok(None),
-        Finding::Unchanged(at) => *at,
+        Finding::Unchanged(at) => (*at, None),
         Finding::Seen(sighting) => {
             let newest = digests(connection, id).await?.pop();
             // Looks can overlap: an older sighting says nothing of what was seen since.
@@ -38,25 +38,30 @@ pub(super) async fn keep(
                 insert(connection, id, number, sighting).await?;
                 return Ok(Some(number));
             }
-            sighting.taken_at
+            (sighting.taken_at, sighting.events.last_event_id())
         }
     };
     let row = query(
-        "UPDATE snapshots SET confirmed_at = max(confirmed_at, ?2)
+        "UPDATE snapshots SET confirmed_at = max(confirmed_at, ?2), last_event_id = coalesce(?3, last_event_id)
          WHERE conversation_id = ?1
              AND number = (SELECT max(number) FROM snapshots WHERE conversation_id = ?1)
          RETURNING number",
     )
     .bind(id.as_str())
     .bind(confirmed_at.as_microsecond())
+    .bind(last_event_id)
     .fetch_optional(connection)
     .await?;
     row.map(|row| SNAPSHOTS.get(&row, "number")).transpose()
 }
 
+/// Whether a sighting holds nothing new. Events are read from the last known one on, so those of an earlier
+/// version are not in a later one, and any that are there are new.
 fn is_same(newest: &Digests, sighting: &Sighting) -> bool {
+    let is_events = |name: &DocumentName| matches!(name, DocumentName::Events { .. });
     let theirs = sighting.documents.iter().map(|document| (&document.name, document.digest));
-    newest.documents.iter().map(|(name, digest, _)| (name, *digest)).eq(theirs)
+    let ours = newest.documents.iter().filter(|(name, ..)| !is_events(name));
+    ours.map(|(name, digest, _)| (name, *digest)).eq(theirs)
 }
 
 async fn insert(
@@ -66,14 +71,20 @@ async fn insert(
     sighting: &Sighting,
 ) -> Result<(), StoreError> {
     let row = query(
-        "INSERT INTO snapshots (conversation_id, number, taken_at, confirmed_at, family, sequence_number)
-         VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING id",
+        "INSERT INTO snapshots (conversation_id, number, taken_at, confirmed_at, family, sequence_number,
+             last_event_id, region)
+         -- What an earlier look read of the events stays read, whatever came of them now.
+         VALUES (?1, ?2, ?3, ?3, ?4, ?5,
+             coalesce(?6, (SELECT max(last_event_id) FROM snapshots WHERE conversation_id = ?1)), ?7)
+         RETURNING id",
     )
     .bind(id.as_str())
     .bind(number)
     .bind(sighting.taken_at.as_microsecond())
     .bind(sighting.family.as_str())
     .bind(sighting.sequence_number)
+    .bind(sighting.events.last_event_id())
+    .bind(sighting.region.as_ref().map(Region::as_str))
     .fetch_one(&mut *connection)
     .await?;
     let snapshot_id: i64 = SNAPSHOTS.get(&row, "id")?;
@@ -228,10 +239,18 @@ fn empty(row: &SqliteRow, number: u32) -> Result<Snapshot, StoreError> {
             family: SNAPSHOTS.get(row, "family")?,
             sequence_number: SNAPSHOTS.get(row, "sequence_number")?,
             documents: Vec::new(),
-            events: EventsRead::NotAsked,
-            region: None,
+            events: events_read(row)?,
+            region: SNAPSHOTS.parsed_option(row, "region", |text| Region::parse(text).ok())?,
         },
         confirmed_at: SNAPSHOTS.instant(row, "confirmed_at")?,
+    })
+}
+
+fn events_read(row: &SqliteRow) -> Result<EventsRead, StoreError> {
+    let last_event_id: Option<i64> = SNAPSHOTS.get(row, "last_event_id")?;
+    Ok(match last_event_id {
+        Some(_) => EventsRead::Read { last_event_id },
+        None => EventsRead::NotAsked,
     })
 }
 
