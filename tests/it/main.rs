@@ -15,6 +15,7 @@ mod process;
 mod query;
 mod receive;
 mod region;
+mod scarce;
 mod secrets;
 mod signature;
 mod store;
