@@ -143,9 +143,10 @@ async fn of_many_at_once_each_is_counted() {
 #[tokio::test]
 async fn the_most_urgent_look_is_taken_out_first() {
     let place = Place::open().await;
-    // The longest due is the least urgent: so it is not the order of their times.
-    for (second, id) in [(1, "hopeless"), (2, "polled"), (3, "changed"), (4, "ended"), (5, "unseen")] {
-        place.store.append(arrival(id, "started", second)).await.unwrap();
+    // Neither the order of their times nor its reverse.
+    let due = [("hopeless", 6), ("polled", 7), ("ended", 8), ("unseen", 9), ("changed", 10)];
+    for (id, _) in due {
+        place.store.append(arrival(id, "started", 5)).await.unwrap();
     }
     for lease in place.lease(5).await {
         let id = lease.conversation_id.as_str();
@@ -154,18 +155,19 @@ async fn the_most_urgent_look_is_taken_out_first() {
             _ => Finding::Seen(sighting(5, &[id])),
         };
         let failures = if id == "hopeless" { HOPEFUL_FAILURES } else { 0 };
-        let state = FetchState { due_at: Some(at(6)), failures, ..nothing_owed() };
+        let due_at = due.iter().find(|(other, _)| *other == id).map(|(_, second)| at(*second));
+        let state = FetchState { due_at, failures, ..nothing_owed() };
         let settled_at = at(5);
         let (conversation_id, asked) = (lease.conversation_id, lease.asked);
         let settlement = Settlement { conversation_id, asked, finding, state, settled_at };
         place.store.settle(settlement).await.unwrap();
     }
-    place.store.append(arrival("changed", "answered", 7)).await.unwrap();
-    let ended = NewArrival { kind: "completed".to_owned(), ..arrival("ended", "completed", 8) };
+    place.store.append(arrival("changed", "answered", 12)).await.unwrap();
+    let ended = NewArrival { kind: "completed".to_owned(), ..arrival("ended", "completed", 12) };
     place.store.append(ended).await.unwrap();
     let mut order = Vec::new();
-    while let Some(urgency) = place.store.most_urgent(at(10)).await.unwrap() {
-        let lease = place.store.lease(at(10), at(60), 1).await.unwrap().remove(0);
+    while let Some(urgency) = place.store.most_urgent(at(12)).await.unwrap() {
+        let lease = place.store.lease(at(12), at(60), 1).await.unwrap().remove(0);
         // What is not posted yet counts as never seen until it is.
         assert!(lease.urgency() == urgency || order.is_empty(), "{lease:?}");
         order.push((lease.conversation_id.to_string(), lease.urgency()));
