@@ -17,6 +17,8 @@ use conversationd::domain::fetch::{
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
 use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
+use conversationd::flow::Wake;
+use conversationd::flow::derive::{Deriver, Step};
 use conversationd::store::{self, Position, Stale, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -990,6 +992,26 @@ async fn a_value_that_cannot_be_read_names_its_place_and_not_itself() {
         let StoreError::Corrupt { table, column } = error else { panic!("{statement}: {error:?}") };
         assert_eq!((table, column), expected);
     }
+}
+
+#[tokio::test]
+async fn a_conversation_that_cannot_be_read_does_not_hold_up_the_others() {
+    let place = Place::open().await;
+    for id in ["CON-1", "CON-2", "CON-3"] {
+        place.store.append(arrival(id, "a", 1)).await.unwrap();
+    }
+    let mut connection = connect(&place.path(), false).await;
+    sqlx::query("UPDATE arrivals SET origin = 'a secret' WHERE conversation_id = 'CON-2'")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default());
+    assert_eq!(deriver.step().await.unwrap(), Step::Did(2));
+    for (id, expected) in [("CON-1", true), ("CON-2", false), ("CON-3", true)] {
+        let found = place.store.conversation(&conversation(id)).await.unwrap();
+        assert_eq!(found.is_some(), expected, "{id}");
+    }
+    assert_eq!(deriver.step().await.unwrap(), Step::Idle);
 }
 
 // === the place
