@@ -40,7 +40,8 @@
 //!
 //! # A fetch fails
 //!
-//! [`flow::fetch`] leases what is due and asks [`vonage::client`] for a look. The client tells *how* it
+//! [`flow::fetch`] waits for a turn in the [`vonage::pace`] as urgent as the most urgent look that is due,
+//! leases that look and has [`vonage::client`] take it. The client tells *how* it
 //! failed: not known yet, token refused, unreachable. A pure function decides from that, and from whether the
 //! call is over, when to try again; the store writes finding and decision in one transaction. After a crash
 //! the row is simply still due.
