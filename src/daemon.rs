@@ -17,7 +17,10 @@ use crate::domain::snapshot::Sighting;
 use crate::flow::Wake;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
+use crate::flow::heartbeat::Heartbeat;
+use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
+use crate::flow::reconcile::{self, Reconciler};
 use crate::http::Ncco;
 use crate::http::query::Query;
 use crate::http::webhooks::Webhooks;
@@ -109,7 +112,7 @@ pub struct Daemon {
     pub private: SocketAddr,
     store: Arc<dyn Store>,
     lifecycle: Lifecycle,
-    wakes: [Wake; 2],
+    wakes: [Wake; 4],
 }
 
 /// Starts everything. When this returns, the schema is migrated and both listeners are answering.
@@ -130,17 +133,36 @@ pub async fn start(
     let [fetch_wake, derive_wake] = wakes.clone();
     let deriver = Deriver::new(Arc::clone(&store), derive_wake.clone());
     lifecycle.run("deriver", deriver.run(lifecycle.soft_stop().clone()));
+    let [beat_wake, reconcile_wake] = [Wake::default(), Wake::default()];
+    let outages = Arc::new(Outages::new(beat_wake.clone()));
+    let (heartbeat, last_beat) =
+        Heartbeat::begin(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outages), beat_wake.clone()).await?;
+    lifecycle.run("heartbeat", heartbeat.run(lifecycle.soft_stop().clone()));
     if !config.applications.is_empty() {
+        let clients = Arc::new(clients(&config, &clock)?);
         let parts = fetch::Parts {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
-            clients: clients(&config, &clock)?,
+            clients: Arc::clone(&clients),
             patience: config.fetch.patience,
             concurrency: config.fetch.concurrency,
             wake: fetch_wake,
             changed: derive_wake,
+            outages,
         };
         lifecycle.run("fetcher", Fetcher::new(parts).run(lifecycle.soft_stop().clone()));
+        if let Some(interval) = config.reconcile_interval {
+            let parts = reconcile::Parts {
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                clients,
+                interval,
+                last_beat,
+                wake: reconcile_wake.clone(),
+                found: wakes.clone(),
+            };
+            lifecycle.run("reconciler", Reconciler::new(parts).run(lifecycle.soft_stop().clone()));
+        }
     }
 
     let receiver = receive::Parts {
@@ -162,6 +184,8 @@ pub async fn start(
     if let Some(period) = lifecycle::watchdog_period() {
         lifecycle.run("watchdog", feed_watchdog(Arc::clone(&store), period, lifecycle.clone()));
     }
+    let [fetch_wake, derive_wake] = wakes;
+    let wakes = [fetch_wake, derive_wake, beat_wake, reconcile_wake];
     Ok(Daemon { public, private, store, lifecycle, wakes })
 }
 
