@@ -136,7 +136,8 @@ pub async fn start(
     let [beat_wake, reconcile_wake] = [Wake::default(), Wake::default()];
     let outages = Arc::new(Outages::new(beat_wake.clone()));
     let (heartbeat, last_beat) =
-        Heartbeat::begin(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outages), beat_wake.clone()).await?;
+        Heartbeat::begin(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outages), beat_wake.clone())
+            .await?;
     lifecycle.run("heartbeat", heartbeat.run(lifecycle.soft_stop().clone()));
     if !config.applications.is_empty() {
         let clients = Arc::new(clients(&config, &clock)?);
