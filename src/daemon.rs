@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
@@ -134,11 +135,8 @@ pub async fn start(
     let deriver = Deriver::new(Arc::clone(&store), derive_wake.clone());
     lifecycle.run("deriver", deriver.run(lifecycle.soft_stop().clone()));
     let [beat_wake, reconcile_wake] = [Wake::default(), Wake::default()];
-    let outages = Arc::new(Outages::new(beat_wake.clone()));
-    let (heartbeat, last_beat) =
-        Heartbeat::begin(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&outages), beat_wake.clone())
-            .await?;
-    lifecycle.run("heartbeat", heartbeat.run(lifecycle.soft_stop().clone()));
+    let common = Common { config: &config, lifecycle: &lifecycle, store: &store, clock: &clock };
+    let (outages, last_beat) = common.start_heartbeat(beat_wake.clone()).await?;
     if !config.applications.is_empty() {
         let clients = Arc::new(clients(&config, &clock)?);
         let parts = fetch::Parts {
@@ -152,18 +150,7 @@ pub async fn start(
             outages,
         };
         lifecycle.run("fetcher", Fetcher::new(parts).run(lifecycle.soft_stop().clone()));
-        if let Some(interval) = config.reconcile_interval {
-            let parts = reconcile::Parts {
-                store: Arc::clone(&store),
-                clock: Arc::clone(&clock),
-                clients,
-                interval,
-                last_beat,
-                wake: reconcile_wake.clone(),
-                found: wakes.clone(),
-            };
-            lifecycle.run("reconciler", Reconciler::new(parts).run(lifecycle.soft_stop().clone()));
-        }
+        common.start_reconciler(clients, last_beat, (reconcile_wake.clone(), wakes.clone()));
     }
 
     let receiver = receive::Parts {
@@ -188,6 +175,39 @@ pub async fn start(
     let [fetch_wake, derive_wake] = wakes;
     let wakes = [fetch_wake, derive_wake, beat_wake, reconcile_wake];
     Ok(Daemon { public, private, store, lifecycle, wakes })
+}
+
+/// What the parts have in common.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    config: &'a Config,
+    lifecycle: &'a Lifecycle,
+    store: &'a Arc<dyn Store>,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl Common<'_> {
+    /// Starts the heartbeat. Returns where it is told of outages, and a predecessor's last beat.
+    async fn start_heartbeat(self, wake: Wake) -> Result<(Arc<Outages>, Option<Timestamp>), StoreError> {
+        let outages = Arc::new(Outages::new(wake.clone()));
+        let (store, clock) = (Arc::clone(self.store), Arc::clone(self.clock));
+        let (heartbeat, last_beat) = Heartbeat::begin(store, clock, Arc::clone(&outages), wake).await?;
+        self.lifecycle.run("heartbeat", heartbeat.run(self.lifecycle.soft_stop().clone()));
+        Ok((outages, last_beat))
+    }
+
+    /// Starts the reconciler, unless it is switched off.
+    fn start_reconciler(
+        self,
+        clients: Arc<HashMap<ApplicationId, Client>>,
+        last_beat: Option<Timestamp>,
+        (wake, found): (Wake, [Wake; 2]),
+    ) {
+        let Some(interval) = self.config.reconcile_interval else { return };
+        let (store, clock) = (Arc::clone(self.store), Arc::clone(self.clock));
+        let parts = reconcile::Parts { store, clock, clients, interval, last_beat, wake, found };
+        self.lifecycle.run("reconciler", Reconciler::new(parts).run(self.lifecycle.soft_stop().clone()));
+    }
 }
 
 impl Daemon {

@@ -84,7 +84,7 @@ impl Outages {
                 continue;
             }
             store.open_gap(outage.cause, application.as_ref(), outage.began_at).await?;
-            self.mark_recorded(&application, outage);
+            self.mark_recorded(application.as_ref(), outage);
         }
         Ok(next)
     }
@@ -100,12 +100,11 @@ impl Outages {
     }
 
     /// It may have ended meanwhile.
-    fn mark_recorded(&self, application: &Option<ApplicationId>, recorded: Outage) {
+    fn mark_recorded(&self, application: Option<&ApplicationId>, recorded: Outage) {
         let mut noticed = self.noticed();
         let Noticed { lasting, over } = &mut *noticed;
-        let lasting = lasting.get_mut(application).into_iter();
-        let over = over.iter_mut().filter(|(of, ..)| of == application).map(|(_, outage, _)| outage);
-        for outage in lasting.chain(over).filter(|outage| **outage == recorded) {
+        let all = lasting.iter_mut().chain(over.iter_mut().map(|(of, outage, _)| (&*of, outage)));
+        for (_, outage) in all.filter(|(of, outage)| of.as_ref() == application && **outage == recorded) {
             outage.is_recorded = true;
         }
     }

@@ -1245,7 +1245,7 @@ impl Place {
 
     /// Every gap, newest first, as `cause began-ended` in seconds.
     async fn gaps(&self) -> Vec<String> {
-        self.store.gaps(100, None).await.unwrap().iter().map(gap_text).collect()
+        self.store.gaps(100, None).await.expect("the store works").iter().map(gap_text).collect()
     }
 
     async fn number(&self, sql: &str) -> i64 {
