@@ -296,6 +296,31 @@ async fn without_an_interval_no_calls_are_listed() {
     assert_eq!(lists(&daemon), []);
 }
 
+#[tokio::test]
+async fn a_gap_of_one_application_is_not_told_with_anothers_calls() {
+    let (world, _) = connected();
+    let daemon = world.start().await;
+    let (begun, _) = cut(Call::inbound(1, start()), 20);
+    daemon.vonage.play(&begun, Pace::AtOnce).await;
+    let id = begun.conversation.as_str();
+    daemon.wait_for(id, is_captured).await;
+    let store = daemon.store().await;
+    let other = ApplicationId::parse("other").unwrap();
+    for application in [Some(&other), None] {
+        store.add_gap(Cause::Unreachable, application, at(1000), at(2000)).await.unwrap();
+    }
+    store.close().await;
+    let everybodys = json!([null]);
+    let whose = |blind: &Value| -> Value {
+        blind.as_array().unwrap().iter().map(|gap| gap["application_id"].clone()).collect()
+    };
+    let one = format!("/v1/conversations/{id}");
+    assert_eq!(whose(&daemon.get(&one).await.json()["blind"]), everybodys);
+    let list = daemon.get("/v1/conversations").await.json();
+    assert_eq!((whose(&list["blind"]), whose(&list["items"][0]["blind"])), (everybodys.clone(), everybodys));
+    assert_eq!(whose(&daemon.get("/v1/gaps").await.json()["items"]), json!([null, "other"]));
+}
+
 // === the parts
 
 struct Place {
@@ -359,7 +384,8 @@ async fn one_look_that_fails_is_no_gap() {
     assert_eq!(place.gaps().await[0], (Cause::Refused, 8000, None));
     observed(None, 9500);
     assert_eq!(place.record(9600).await, None);
-    assert_eq!(place.gaps().await[0], (Cause::Refused, 8000, Some(9500)));
+    let refused = (Cause::Refused, 8000, Some(9500));
+    assert_eq!(place.gaps().await, [refused, (Cause::Unreachable, 6000, Some(8000))]);
 }
 
 #[tokio::test]

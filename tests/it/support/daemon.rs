@@ -12,7 +12,7 @@ use conversationd::domain::history::History;
 use conversationd::domain::ids::{ApplicationId, ConversationId};
 use conversationd::lifecycle::End;
 use conversationd::simulator::{Members, Settings, Simulator};
-use conversationd::store;
+use conversationd::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -195,10 +195,15 @@ impl TestDaemon {
         assert_ne!(end.expect("the daemon ends"), End::TaskDied);
     }
 
-    /// What the store holds of a conversation, read beside the daemon.
-    pub async fn history(&self, id: &ConversationId) -> History {
+    /// The store, opened beside the daemon.
+    pub async fn store(&self) -> Arc<dyn Store> {
         let path = self.directory.path().join("conversationd.db");
-        let (store, _writer) = store::open_shared(&path).await.expect("the store can be opened");
+        store::open_shared(&path).await.expect("the store can be opened").0
+    }
+
+    /// What the store holds of a conversation.
+    pub async fn history(&self, id: &ConversationId) -> History {
+        let store = self.store().await;
         let histories = store.histories(std::slice::from_ref(id)).await.expect("the store can be read");
         store.close().await;
         histories.into_iter().next().expect("the conversation is known")
