@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
@@ -17,7 +18,10 @@ use crate::domain::snapshot::Sighting;
 use crate::flow::Wake;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
+use crate::flow::heartbeat::Heartbeat;
+use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
+use crate::flow::reconcile::{self, Reconciler};
 use crate::http::Ncco;
 use crate::http::query::Query;
 use crate::http::webhooks::Webhooks;
@@ -109,7 +113,7 @@ pub struct Daemon {
     pub private: SocketAddr,
     store: Arc<dyn Store>,
     lifecycle: Lifecycle,
-    wakes: [Wake; 2],
+    wakes: [Wake; 4],
 }
 
 /// Starts everything. When this returns, the schema is migrated and both listeners are answering.
@@ -130,19 +134,25 @@ pub async fn start(
     let [fetch_wake, derive_wake] = wakes.clone();
     let deriver = Deriver::new(Arc::clone(&store), derive_wake.clone());
     lifecycle.run("deriver", deriver.run(lifecycle.soft_stop().clone()));
+    let [beat_wake, reconcile_wake] = [Wake::default(), Wake::default()];
+    let common = Common { config: &config, lifecycle: &lifecycle, store: &store, clock: &clock };
+    let (outages, last_beat) = common.start_heartbeat(beat_wake.clone()).await?;
     if !config.applications.is_empty() {
         let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
+        let clients = Arc::new(clients(&config, &pace, &clock)?);
         let parts = fetch::Parts {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
-            clients: clients(&config, &pace, &clock)?,
+            clients: Arc::clone(&clients),
             pace,
             patience: config.fetch.patience,
             concurrency: config.fetch.concurrency,
             wake: fetch_wake,
             changed: derive_wake,
+            outages,
         };
         lifecycle.run("fetcher", Fetcher::new(parts).run(lifecycle.soft_stop().clone()));
+        common.start_reconciler(clients, last_beat, (reconcile_wake.clone(), wakes.clone()));
     }
 
     let receiver = receive::Parts {
@@ -164,7 +174,42 @@ pub async fn start(
     if let Some(period) = lifecycle::watchdog_period() {
         lifecycle.run("watchdog", feed_watchdog(Arc::clone(&store), period, lifecycle.clone()));
     }
+    let [fetch_wake, derive_wake] = wakes;
+    let wakes = [fetch_wake, derive_wake, beat_wake, reconcile_wake];
     Ok(Daemon { public, private, store, lifecycle, wakes })
+}
+
+/// What the parts have in common.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    config: &'a Config,
+    lifecycle: &'a Lifecycle,
+    store: &'a Arc<dyn Store>,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl Common<'_> {
+    /// Starts the heartbeat. Returns where it is told of outages, and a predecessor's last beat.
+    async fn start_heartbeat(self, wake: Wake) -> Result<(Arc<Outages>, Option<Timestamp>), StoreError> {
+        let outages = Arc::new(Outages::new(wake.clone()));
+        let (store, clock) = (Arc::clone(self.store), Arc::clone(self.clock));
+        let (heartbeat, last_beat) = Heartbeat::begin(store, clock, Arc::clone(&outages), wake).await?;
+        self.lifecycle.run("heartbeat", heartbeat.run(self.lifecycle.soft_stop().clone()));
+        Ok((outages, last_beat))
+    }
+
+    /// Starts the reconciler, unless it is switched off.
+    fn start_reconciler(
+        self,
+        clients: Arc<HashMap<ApplicationId, Client>>,
+        last_beat: Option<Timestamp>,
+        (wake, found): (Wake, [Wake; 2]),
+    ) {
+        let Some(interval) = self.config.reconcile_interval else { return };
+        let (store, clock) = (Arc::clone(self.store), Arc::clone(self.clock));
+        let parts = reconcile::Parts { store, clock, clients, interval, last_beat, wake, found };
+        self.lifecycle.run("reconciler", Reconciler::new(parts).run(self.lifecycle.soft_stop().clone()));
+    }
 }
 
 impl Daemon {

@@ -16,7 +16,7 @@
 //! | 1 | [`store`] | everything that knows SQL |
 //! | 1 | [`lifecycle`] | soft and hard stop, tasks, systemd |
 //! | 1 | [`simulator`] | a Vonage on loopback, for the demo and the tests; it knows `domain` only, so that a misreading of Vonage cannot agree with itself |
-//! | 2 | [`flow`] | the steps: receive, fetch, interpret |
+//! | 2 | [`flow`] | the steps: receive, fetch, interpret; and heartbeat, reconcile for what was missed |
 //! | 3 | [`http`] | everything that knows status codes |
 //! | 4 | [`config`], [`telemetry`], [`daemon`] | settings, logs, and the wiring |
 //! | 5 | [`cli`], `main` | commands |

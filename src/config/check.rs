@@ -44,7 +44,8 @@ pub(super) fn check(
     let query_listen = Section::of(&effective, "query", faults).private_address("listen");
     let ncco = Section::of(&effective, "answer", faults).ncco("ncco_file");
     Section::of(&effective, "answer", faults).duration("forward_timeout", SignedDuration::from_millis(1));
-    Section::of(&effective, "reconcile", faults).duration("interval", SignedDuration::ZERO);
+    let reconcile_interval =
+        Section::of(&effective, "reconcile", faults).duration("interval", SignedDuration::ZERO);
     let store = Section::of(&effective, "store", faults).store("url", environment);
     let fetch = fetch(&mut Section::of(&effective, "fetch", faults));
     refuse_what_is_not_acted_on(&effective, faults);
@@ -65,6 +66,7 @@ pub(super) fn check(
         ncco: ncco.ok()?,
         store: store?,
         fetch: fetch?,
+        reconcile_interval: reconcile_interval.filter(|interval| !interval.is_zero()),
         applications,
         effective,
     })

@@ -12,6 +12,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use url::Url;
 
@@ -99,6 +100,8 @@ pub struct Config {
     pub store: PathBuf,
     /// How Vonage is asked.
     pub fetch: Fetch,
+    /// How often the applications' calls are listed; `None` is never.
+    pub reconcile_interval: Option<SignedDuration>,
     /// Whose conversations are remembered.
     pub applications: Vec<Application>,
     effective: toml::Table,

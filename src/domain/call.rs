@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::ids::{ConversationId, LegId};
+use super::ids::{ApplicationId, ConversationId, LegId};
 
 /// One leg, a "call" of the Voice API, as its list tells it. Vonage keeps legs for some days.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,4 +31,28 @@ pub struct ListedCall {
     pub end_time: Option<Timestamp>,
     /// The carrier's network: MCC and MNC.
     pub network: Option<String>,
+}
+
+impl ListedCall {
+    /// Whether nothing more will come of it. Of one in vain the list keeps the reason: `completed` does not
+    /// follow there.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        const OVER: [&str; 7] =
+            ["completed", "rejected", "busy", "cancelled", "timeout", "unanswered", "failed"];
+        self.end_time.is_some() || self.status.as_deref().is_some_and(|status| OVER.contains(&status))
+    }
+}
+
+/// The calls of an application that began in some time, as the Voice API listed them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallList {
+    /// Whose calls.
+    pub application_id: ApplicationId,
+    /// They began from then on.
+    pub since: Timestamp,
+    /// They began until then, which is when they were listed.
+    pub until: Timestamp,
+    /// The calls.
+    pub calls: Vec<ListedCall>,
 }

@@ -29,7 +29,7 @@ pub struct History {
 pub struct Revision {
     /// The newest arrival in the log when the history was read, whatever it speaks of; 0 when there was none.
     pub newest_arrival: i64,
-    /// Looks at the conversation that had ended.
+    /// Looks at the conversation that had ended, and lists of calls that told something new of it.
     pub looks: i64,
 }
 

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod conversation;
 pub mod digest;
 pub mod fetch;
+pub mod gap;
 pub mod history;
 pub mod ids;
 pub mod instant;

@@ -12,10 +12,12 @@ pub use super::schedule::Patience;
 
 use super::Wake;
 use super::interpret::interpret;
+use super::outage::Outages;
 use super::schedule::Circumstances;
 use crate::domain::clock::Clock;
 use crate::domain::conversation::State;
 use crate::domain::fetch::{Lease, Settlement, Urgency};
+use crate::domain::gap::Cause;
 use crate::domain::ids::ApplicationId;
 use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -43,7 +45,7 @@ pub struct Parts {
     /// Tells what is due.
     pub clock: Arc<dyn Clock>,
     /// Who asks for which application's conversations.
-    pub clients: HashMap<ApplicationId, Client>,
+    pub clients: Arc<HashMap<ApplicationId, Client>>,
     /// The turns of requests, which the clients take as well.
     pub pace: Arc<Pace>,
     /// When to look again.
@@ -54,6 +56,8 @@ pub struct Parts {
     pub wake: Wake,
     /// Wakes who interprets.
     pub changed: Wake,
+    /// Keeps when Vonage did not answer.
+    pub outages: Arc<Outages>,
 }
 
 /// Does what is owed.
@@ -258,7 +262,8 @@ impl Fetcher {
             Look::Unreachable(_) => ("unreachable", Health::Unreachable),
         };
         metrics::counter!("conversationd_looks_total", "outcome" => outcome).increment(1);
-        let application = lease.state.application_id.as_ref();
+        let only = self.parts.clients.keys().next().filter(|_| self.parts.clients.len() == 1);
+        let application = lease.state.application_id.as_ref().or(only);
         let before = {
             let mut health_of = self.health.lock().unwrap_or_else(PoisonError::into_inner);
             health_of.insert(application.cloned(), health).unwrap_or(Health::Answering)
@@ -266,6 +271,12 @@ impl Fetcher {
         if before == health {
             return;
         }
+        let cause = match look {
+            Look::Refused(_) => Some(Cause::Refused),
+            Look::Unreachable(_) | Look::Interrupted(..) => Some(Cause::Unreachable),
+            _ => None,
+        };
+        self.parts.outages.observed(application, cause, self.parts.clock.now());
         let application = application.map(ApplicationId::as_str);
         match look {
             Look::NoApplication => tracing::error!(

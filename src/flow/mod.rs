@@ -2,8 +2,11 @@
 
 pub mod derive;
 pub mod fetch;
+pub mod heartbeat;
 pub mod interpret;
+pub mod outage;
 pub mod receive;
+pub mod reconcile;
 mod schedule;
 
 use std::sync::Arc;

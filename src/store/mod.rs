@@ -19,8 +19,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::arrival::{Arrival, NewArrival};
+use crate::domain::call::CallList;
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Lease, Settlement, Urgency};
+use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
@@ -89,6 +91,26 @@ pub struct Stale {
     pub conversations: BTreeSet<ConversationId>,
     /// The number of the last arrival that asked for it; `None` when none did.
     pub through: Option<i64>,
+}
+
+/// Where the list of gaps goes on: behind the gap with this key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GapPosition {
+    /// When it began, which the list is ordered by.
+    pub began_at: Timestamp,
+    /// Its number, where two began at the same instant.
+    pub id: i64,
+}
+
+/// What was new in a list of calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Discovery {
+    /// Legs that were not known from a list, or are told anew.
+    pub legs: usize,
+    /// Conversations that nothing was ever heard of.
+    pub unannounced: BTreeSet<ConversationId>,
+    /// Conversations that are to be looked at now.
+    pub owed: u64,
 }
 
 /// What the daemon keeps: two logs, what is owed, and what is derived.
@@ -165,6 +187,67 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// One version, with its documents.
     async fn snapshot(&self, id: &ConversationId, number: u32) -> Result<Option<Snapshot>, StoreError>;
+
+    // --- what could not be seen
+
+    /// Notes that the daemon runs. Also tells of webhooks that could not be stored: their gap cannot be written
+    /// while the store fails.
+    async fn beat(&self, at: Timestamp) -> Result<(), StoreError>;
+
+    /// The last [`Store::beat`]; `None` before the first.
+    async fn last_beat(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Begins a gap, unless one of this cause and application lasts.
+    async fn open_gap(
+        &self,
+        cause: Cause,
+        application: Option<&ApplicationId>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Ends the gap of this cause and application, if one lasts.
+    async fn close_gap(
+        &self,
+        cause: Cause,
+        application: Option<&ApplicationId>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Ends every gap that lasts.
+    async fn close_gaps(&self, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Adds a gap that is over. Told twice, it is there once.
+    async fn add_gap(
+        &self,
+        cause: Cause,
+        application: Option<&ApplicationId>,
+        began_at: Timestamp,
+        ended_at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// At most `limit` gaps, newest first, from behind `after` on.
+    async fn gaps(&self, limit: u32, after: Option<GapPosition>) -> Result<Vec<Gap>, StoreError>;
+
+    /// The gaps that touch the time from `from` to `to`, oldest first.
+    async fn gaps_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Gap>, StoreError>;
+
+    /// Keeps a list of calls: its legs, and how far it goes. Their conversations are known from then on, and
+    /// stale where there is news. One of which there is news, that has a leg that is not over, and that was never
+    /// seen, is owed a look at once.
+    async fn keep_listed(&self, list: CallList) -> Result<Discovery, StoreError>;
+
+    /// Until when the calls of an application are listed completely: before that there is nothing to be found.
+    /// A leg that was first listed after `lasting_since` and was not over is still waited for.
+    async fn listed_until(
+        &self,
+        application: &ApplicationId,
+        lasting_since: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
+    /// When the oldest conversation began that began after `since` and is not known to be over.
+    async fn oldest_live(&self, since: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    // --- the store itself
 
     /// Whether the store can be written to now.
     async fn check(&self) -> Result<(), StoreError>;

@@ -6,6 +6,7 @@ mod config;
 mod document;
 mod event;
 mod fetch;
+mod gaps;
 mod interpret;
 mod layers;
 mod look;

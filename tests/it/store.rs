@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use conversationd::domain::arrival::{Delivery, Endpoint, Method, NewArrival, Origin};
+use conversationd::domain::call::{CallList, ListedCall};
 use conversationd::domain::conversation::{
     Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegStatus, Member, MemberState,
 };
@@ -14,12 +15,13 @@ use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{
     FetchState, Finding, HOPEFUL_FAILURES, Known, Lease, Settlement, Trouble, Urgency,
 };
+use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
 use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
 use conversationd::flow::Wake;
 use conversationd::flow::derive::{Deriver, Step};
-use conversationd::store::{self, Position, Stale, Store, StoreError};
+use conversationd::store::{self, Discovery, GapPosition, Position, Stale, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
@@ -1017,6 +1019,232 @@ async fn a_conversation_that_cannot_be_read_does_not_hold_up_the_others() {
 // === the place
 
 /// A store in a directory of its own, with its writer.
+// === what could not be seen
+
+#[tokio::test]
+async fn a_beat_is_the_last_until_the_next() {
+    let place = Place::open().await;
+    assert_eq!(place.store.last_beat().await.unwrap(), None);
+    place.store.beat(at(1)).await.unwrap();
+    place.store.beat(at(6)).await.unwrap();
+    let place = place.reopened().await;
+    assert_eq!(place.store.last_beat().await.unwrap(), Some(at(6)));
+}
+
+#[tokio::test]
+async fn a_gap_that_lasts_is_begun_once_and_ended_once() {
+    let place = Place::open().await;
+    let (own, other) = (application(APPLICATION), application("other"));
+    let open = async |cause, application, second| {
+        place.store.open_gap(cause, application, at(second)).await.unwrap();
+    };
+    open(Cause::Refused, Some(&own), 1).await;
+    open(Cause::Refused, Some(&own), 2).await;
+    open(Cause::Unreachable, Some(&own), 3).await;
+    open(Cause::Refused, Some(&other), 4).await;
+    open(Cause::Store, None, 5).await;
+    open(Cause::Store, None, 6).await;
+    assert_eq!(place.gaps().await, ["store 5-", "refused 4-", "unreachable 3-", "refused 1-"]);
+    place.store.close_gap(Cause::Refused, Some(&own), at(7)).await.unwrap();
+    place.store.close_gap(Cause::Refused, Some(&own), at(8)).await.unwrap();
+    place.store.close_gap(Cause::Down, None, at(8)).await.unwrap();
+    open(Cause::Refused, Some(&own), 9).await;
+    assert_eq!(place.gaps().await, ["refused 9-", "store 5-", "refused 4-", "unreachable 3-", "refused 1-7"]);
+    place.store.close_gaps(at(8)).await.unwrap();
+    // None ends before it began.
+    assert_eq!(
+        place.gaps().await,
+        ["refused 9-9", "store 5-8", "refused 4-8", "unreachable 3-8", "refused 1-7"]
+    );
+}
+
+#[tokio::test]
+async fn a_gap_that_is_told_twice_is_there_once() {
+    let place = Place::open().await;
+    for (began, ended) in [(1, 5), (1, 7), (1, 6), (8, 9)] {
+        place.store.add_gap(Cause::Down, None, at(began), at(ended)).await.unwrap();
+    }
+    assert_eq!(place.gaps().await, ["down 8-9", "down 1-7"]);
+}
+
+#[tokio::test]
+async fn gaps_are_read_in_pages_and_by_the_time_they_touch() {
+    let place = Place::open().await;
+    for (began, ended) in [(1, 2), (4, 6), (4, 8), (9, 10)] {
+        let application = application(&format!("until-{ended}"));
+        place.store.add_gap(Cause::Unreachable, Some(&application), at(began), at(ended)).await.unwrap();
+    }
+    place.store.open_gap(Cause::Store, None, at(12)).await.unwrap();
+    let mut after = None;
+    let mut found = Vec::new();
+    loop {
+        let page = place.store.gaps(2, after).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(GapPosition { began_at: last.began_at, id: last.id });
+        found.extend(page);
+    }
+    assert_eq!(found.len(), 5);
+    assert_eq!(found, place.store.gaps(10, None).await.unwrap());
+    for (from, to, expected) in [
+        (0, 0, &[][..]),
+        (0, 1, &["unreachable 1-2"]),
+        (2, 3, &["unreachable 1-2"]),
+        (5, 5, &["unreachable 4-6", "unreachable 4-8"]),
+        (7, 9, &["unreachable 4-8", "unreachable 9-10"]),
+        (11, 11, &[]),
+        (20, 30, &["store 12-"]),
+    ] {
+        let found = place.store.gaps_between(at(from), at(to)).await.unwrap();
+        assert_eq!(found.iter().map(gap_text).collect::<Vec<_>>(), expected, "{from} to {to}");
+    }
+}
+
+#[tokio::test]
+async fn webhooks_that_could_not_be_stored_become_a_gap_when_the_store_works_again() {
+    let place = Place::open().await;
+    let file = place.path();
+    let change = async |sql| {
+        let mut connection = connect(&file, false).await;
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    };
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    place.store.beat(at(2)).await.unwrap();
+    assert_eq!(place.gaps().await, [""; 0]);
+    change("CREATE TRIGGER refuse BEFORE INSERT ON arrivals BEGIN SELECT RAISE(ABORT, 'no room'); END").await;
+    for second in [4, 3, 6] {
+        assert!(place.store.append(arrival("CON-1", &second.to_string(), second)).await.is_err());
+    }
+    // A beat may still fit where a webhook does not.
+    place.store.beat(at(7)).await.unwrap();
+    assert_eq!(place.gaps().await, ["store 3-"]);
+    change("DROP TRIGGER refuse").await;
+    place.store.append(arrival("CON-1", "b", 9)).await.unwrap();
+    place.store.append(arrival("CON-1", "c", 10)).await.unwrap();
+    place.store.beat(at(12)).await.unwrap();
+    place.store.beat(at(17)).await.unwrap();
+    assert_eq!(place.gaps().await, ["store 3-9"]);
+}
+
+// === lists of calls
+
+#[tokio::test]
+async fn a_leg_that_is_listed_makes_its_conversation_known() {
+    let place = Place::open().await;
+    let lasting = listed_call("CON-1", "a", "answered");
+    let ended = ListedCall {
+        rate: text("0.1"),
+        price: text("0.2"),
+        duration: Some(7),
+        start_time: Some(at(1)),
+        end_time: Some(at(8)),
+        network: text("23410"),
+        ..listed_call("CON-2", "b", "completed")
+    };
+    let nowhere = ListedCall { conversation_id: None, ..listed_call("CON-3", "c", "answered") };
+    let list = vec![lasting.clone(), ended.clone(), nowhere];
+    let found = place.store.keep_listed(call_list(0, 10, list.clone())).await.unwrap();
+    let unannounced = [conversation("CON-1"), conversation("CON-2")];
+    assert_eq!(found, Discovery { legs: 2, unannounced: unannounced.into(), owed: 1 });
+    assert_eq!(place.history("CON-1").await.unwrap().listed, [lasting]);
+    let history = place.history("CON-2").await.unwrap();
+    assert_eq!((history.listed, history.fetch), (vec![ended], nothing_owed()));
+    assert_eq!(place.store.resolve("CON-2").await.unwrap(), Some(conversation("CON-2")));
+    assert_eq!(
+        place.stale(10).await.conversations,
+        BTreeSet::from([conversation("CON-1"), conversation("CON-2")])
+    );
+    let leases = place.lease(10).await;
+    assert_eq!(leases.len(), 1);
+    assert_eq!((leases[0].conversation_id.as_str(), leases[0].state.due_at), ("CON-1", Some(at(10))));
+    // Told again, it is no news.
+    place.save(place.stale(10).await).await;
+    assert_eq!(place.store.keep_listed(call_list(5, 20, list)).await.unwrap(), Discovery::default());
+    assert_eq!(place.stale(10).await, Stale::default());
+}
+
+#[tokio::test]
+async fn what_a_leg_came_to_is_news_and_asks_for_no_look() {
+    let place = Place::open().await;
+    let lasting = listed_call("CON-1", "a", "answered");
+    place.store.keep_listed(call_list(0, 10, vec![lasting.clone()])).await.unwrap();
+    let lease = place.lease(10).await.remove(0);
+    place.settle(&lease, Finding::Nothing, None, 11).await;
+    place.save(place.stale(10).await).await;
+    let ended = ListedCall { from: None, price: text("0.2"), ..listed_call("CON-1", "a", "completed") };
+    let found = place.store.keep_listed(call_list(5, 20, vec![ended.clone()])).await.unwrap();
+    assert_eq!(found, Discovery { legs: 1, ..Discovery::default() });
+    assert_eq!(place.history("CON-1").await.unwrap().listed, [ListedCall { from: lasting.from, ..ended }]);
+    assert_eq!(place.stale(10).await.conversations, BTreeSet::from([conversation("CON-1")]));
+    assert_eq!(place.store.next_due().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_a_call_that_was_never_seen_is_looked_at_because_it_is_listed() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-seen", "a", 1)).await.unwrap();
+    place.store.append(arrival("CON-unseen", "a", 1)).await.unwrap();
+    for lease in place.lease(1).await {
+        let seen = lease.conversation_id.as_str() == "CON-seen";
+        let finding = if seen { Finding::Seen(sighting(1, &["x"])) } else { Finding::Nothing };
+        place.settle(&lease, finding, None, 1).await;
+    }
+    let list = ["CON-seen", "CON-unseen"].map(|id| listed_call(id, "a", "ringing"));
+    let found = place.store.keep_listed(call_list(0, 10, list.to_vec())).await.unwrap();
+    assert_eq!(found, Discovery { legs: 2, unannounced: BTreeSet::new(), owed: 1 });
+    let leases = place.lease(10).await;
+    assert_eq!(leases.iter().map(|lease| lease.conversation_id.as_str()).collect::<Vec<_>>(), ["CON-unseen"]);
+}
+
+#[tokio::test]
+async fn a_list_that_comes_during_a_look_owes_another() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    place.store.keep_listed(call_list(0, 10, vec![listed_call("CON-1", "a", "started")])).await.unwrap();
+    place.settle(&lease, Finding::Nothing, None, 11).await;
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(11)));
+}
+
+#[tokio::test]
+async fn how_far_calls_are_listed_is_known_for_each_application() {
+    let place = Place::open().await;
+    let own = application(APPLICATION);
+    let until = async |lasting_since| place.store.listed_until(&own, at(lasting_since)).await.unwrap();
+    assert_eq!(until(0).await, None);
+    place.store.keep_listed(call_list(0, 10, Vec::new())).await.unwrap();
+    assert_eq!(until(0).await, Some(at(10)));
+    assert_eq!(place.store.listed_until(&application("other"), at(0)).await.unwrap(), None);
+    // A leg that is not over is waited for, but not for ever.
+    place.store.keep_listed(call_list(9, 20, vec![listed_call("CON-1", "a", "answered")])).await.unwrap();
+    place.store.keep_listed(call_list(19, 30, vec![listed_call("CON-2", "b", "completed")])).await.unwrap();
+    assert_eq!((until(20).await, until(21).await), (Some(at(9)), Some(at(30))));
+    place.store.keep_listed(call_list(9, 40, vec![listed_call("CON-1", "a", "completed")])).await.unwrap();
+    assert_eq!(until(0).await, Some(at(40)));
+}
+
+#[tokio::test]
+async fn the_oldest_conversation_that_is_not_over_is_known() {
+    let place = Place::open().await;
+    assert_eq!(place.store.oldest_live(at(0)).await.unwrap(), None);
+    let over = Interpretation { ending: Ending::Over, ..bare_interpretation("CON-1", 1) };
+    let [old, young] = [("CON-2", 2), ("CON-3", 3)].map(|(id, second)| bare_interpretation(id, second));
+    let saved = [over, old, young].map(|interpretation| (interpretation, revision(1)));
+    place.store.save(saved.to_vec(), None).await.unwrap();
+    assert_eq!(place.store.oldest_live(at(0)).await.unwrap(), Some(at(2)));
+    assert_eq!(place.store.oldest_live(at(3)).await.unwrap(), Some(at(3)));
+    assert_eq!(place.store.oldest_live(at(4)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_only_listed_has_its_place_in_the_list() {
+    let place = Place::open().await;
+    let call = ListedCall { start_time: Some(at(4)), ..listed_call("CON-1", "a", "completed") };
+    place.store.keep_listed(call_list(0, 10, vec![call])).await.unwrap();
+    let unknown = Interpretation { started_at: None, ..bare_interpretation("CON-1", 0) };
+    place.store.save(vec![(unknown, revision(1))], None).await.unwrap();
+    assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(4));
+}
+
 struct Place {
     store: Arc<dyn Store>,
     writer: JoinSet<()>,
@@ -1115,6 +1343,11 @@ impl Place {
             .expect("the store works");
     }
 
+    /// Every gap, newest first, as `cause began-ended` in seconds.
+    async fn gaps(&self) -> Vec<String> {
+        self.store.gaps(100, None).await.expect("the store works").iter().map(gap_text).collect()
+    }
+
     async fn number(&self, sql: &str) -> i64 {
         let mut connection = connect(&self.path(), true).await;
         let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await;
@@ -1151,6 +1384,33 @@ fn arrival(id: &str, event: &str, second: i64) -> NewArrival {
         fallback_reason: None,
         received_at: at(second),
     }
+}
+
+fn gap_text(gap: &Gap) -> String {
+    let second = |instant: Timestamp| instant.duration_since(at(0)).as_secs();
+    let ended = gap.ended_at.map(|ended_at| second(ended_at).to_string());
+    format!("{} {}-{}", gap.cause.as_str(), second(gap.began_at), ended.unwrap_or_default())
+}
+
+fn listed_call(id: &str, leg: &str, status: &str) -> ListedCall {
+    ListedCall {
+        leg_id: leg_id(leg),
+        conversation_id: Some(conversation(id)),
+        status: text(status),
+        direction: text("inbound"),
+        from: text("447700900001"),
+        to: text("447700900100"),
+        rate: None,
+        price: None,
+        duration: None,
+        start_time: None,
+        end_time: None,
+        network: None,
+    }
+}
+
+fn call_list(since: i64, until: i64, calls: Vec<ListedCall>) -> CallList {
+    CallList { application_id: application(APPLICATION), since: at(since), until: at(until), calls }
 }
 
 fn stale(ids: &[&str], through: Option<i64>) -> Stale {

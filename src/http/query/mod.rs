@@ -1,6 +1,8 @@
 //! The private listener: what is known is asked for here.
 
+mod blind;
 mod conversations;
+mod gaps;
 mod page;
 mod snapshots;
 mod webhooks;
@@ -52,6 +54,7 @@ impl Query {
             .route("/v1/conversations/{id}/snapshots", readable(get(snapshots::list)))
             .route("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one)))
             .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
+            .route("/v1/gaps", readable(get(gaps::list)))
             .route("/metrics", readable(get(move || async move { (text, metrics()) })))
             .route("/livez", readable(get(health::livez)))
             .route("/readyz", readable(get(health::readyz)))

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::super::problem::Problem;
+use super::blind::Blind;
 use super::json;
 
 /// Items on a page when none are asked for.
@@ -36,7 +37,7 @@ pub(super) struct Page {
 struct List<T> {
     items: Vec<T>,
     next: Option<String>,
-    blind: [(); 0],
+    blind: Vec<Blind>,
 }
 
 impl Page {
@@ -60,21 +61,27 @@ impl Page {
         self.after.as_ref().map(read).transpose()
     }
 
+    /// Those of `items` that are on the page.
+    pub(super) fn shown<'a, T>(&self, items: &'a [T]) -> &'a [T] {
+        &items[..items.len().min(self.limit as usize)]
+    }
+
     /// The answer. `items` holds one more than the page where there is more, and `cursor` is the place of an
-    /// item; `path` is where the list was asked for.
+    /// item; `path` is where the list was asked for. `blind` belongs to the items on the page.
     pub(super) fn answer<T, A: Serialize>(
         &self,
         path: &str,
         mut items: Vec<T>,
         cursor: impl Fn(&T) -> String,
         shown: impl FnMut(T) -> A,
+        blind: Vec<Blind>,
     ) -> Response {
         let more = items.len() > self.limit as usize;
         items.truncate(self.limit as usize);
         let next = items.last().filter(|_| more).map(cursor);
         let link =
             next.as_ref().map(|next| format!("<{path}?limit={}&next={next}>; rel=\"next\"", self.limit));
-        let answer = json(&List { items: items.into_iter().map(shown).collect(), next, blind: [] });
+        let answer = json(&List { items: items.into_iter().map(shown).collect(), next, blind });
         match link {
             Some(link) => ([(LINK, link)], answer).into_response(),
             None => answer,

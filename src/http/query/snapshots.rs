@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::problem::Problem;
+use super::blind::Span;
 use super::page::{ListParameters, Page};
 use super::{PathOf, Query, json};
 use crate::domain::digest::Digest;
@@ -54,7 +55,13 @@ pub(super) async fn list(
     let mut versions = query.store.snapshots(&id).await?;
     versions.retain(|version| version.number > after);
     let path = format!("/v1/conversations/{id}/snapshots");
-    Ok(page.answer(&path, versions, |version| version.number.to_string(), Version::from))
+    let application = query.application_of(&id).await?;
+    let span = |version: &Digests| {
+        [version.taken_at, version.confirmed_at].map(|at| Span::at(at, application.clone()))
+    };
+    let spans: Vec<Span> = page.shown(&versions).iter().flat_map(span).collect();
+    let blind = query.blind_around(&spans).await?;
+    Ok(page.answer(&path, versions, |version| version.number.to_string(), Version::from, blind))
 }
 
 /// `GET …/snapshots/{number}`: one, with the documents.

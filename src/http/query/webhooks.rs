@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::problem::Problem;
+use super::blind::Span;
 use super::page::{ListParameters, Page};
 use super::{PathOf, Query, raw};
 use crate::domain::arrival::{Arrival, Delivery};
@@ -47,7 +48,11 @@ pub(super) async fn of_conversation(
     let mut arrivals = query.store.arrivals(&id).await?;
     arrivals.retain(|arrival| arrival.number > after);
     let path = format!("/v1/conversations/{id}/webhooks");
-    Ok(page.answer(&path, arrivals, |arrival| arrival.number.to_string(), Webhook::from))
+    let application = query.application_of(&id).await?;
+    let span = |arrival: &Arrival| Span::at(arrival.event.received_at, application.clone());
+    let spans: Vec<Span> = page.shown(&arrivals).iter().map(span).collect();
+    let blind = query.blind_around(&spans).await?;
+    Ok(page.answer(&path, arrivals, |arrival| arrival.number.to_string(), Webhook::from, blind))
 }
 
 impl From<Arrival> for Webhook {

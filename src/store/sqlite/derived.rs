@@ -112,7 +112,9 @@ const INSERT_CONVERSATIONS: &str = "
         value->>'$[2][5]',
         coalesce(value->>'$[2][0]', value->>'$[2][4]',
             (SELECT min(received_at) FROM mentions JOIN arrivals USING (number)
-             WHERE mentions.conversation_id = value->>'$[0][0]'), 0)
+             WHERE mentions.conversation_id = value->>'$[0][0]'),
+            (SELECT min(coalesce(start_time, began_until)) FROM listed_calls
+             WHERE listed_calls.conversation_id = value->>'$[0][0]'), 0)
     FROM json_each(?)";
 
 const INSERT_MEMBERS: &str = "

@@ -4,7 +4,10 @@ mod arrivals;
 mod connection;
 mod derived;
 mod fetches;
+mod gaps;
 mod ledger;
+mod listed;
+mod outage;
 mod queries;
 mod rows;
 mod snapshots;
@@ -13,8 +16,8 @@ mod writer;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -31,11 +34,14 @@ use tokio_util::sync::CancellationToken;
 pub use writer::Writer;
 
 use connection::WriteConnection;
+use outage::Refusals;
 
-use super::{Listed, Position, Stale, Store, StoreError};
+use super::{Discovery, GapPosition, Listed, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
+use crate::domain::call::CallList;
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Finding, Lease, Settlement, Urgency};
+use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
@@ -65,9 +71,6 @@ const CACHE_KIB: &str = "-16384";
 /// Arrivals that may wait for the writer: some seconds' worth of the busiest hour, and a bound on memory.
 const QUEUE: usize = 4096;
 
-/// How long after an arrival was refused the store counts as not ready.
-const REFUSAL_COUNTS: Duration = Duration::from_secs(10);
-
 /// The store in one file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -76,8 +79,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     queue: mpsc::Sender<writer::Append>,
     closing: CancellationToken,
-    /// When an arrival could last not be written. A std mutex: never held across an await.
-    refused_at: std::sync::Mutex<Option<Instant>>,
+    /// Arrivals that could not be written.
+    refusals: Refusals,
     /// Held open for its lock alone.
     _lock: Option<File>,
 }
@@ -132,14 +135,7 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
     let closing = CancellationToken::new();
     let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
     Ok((
-        SqliteStore {
-            connection,
-            readers,
-            queue,
-            closing,
-            refused_at: std::sync::Mutex::default(),
-            _lock: lock,
-        },
+        SqliteStore { connection, readers, queue, closing, refusals: Refusals::default(), _lock: lock },
         writer,
     ))
 }
@@ -202,11 +198,9 @@ impl SqliteStore {
     async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.readers.begin().await?)
     }
-}
 
-#[async_trait]
-impl Store for SqliteStore {
-    async fn append(&self, arrival: NewArrival) -> Result<(), StoreError> {
+    /// Hands an arrival to the writer and waits until it is on disk.
+    async fn enqueue(&self, arrival: NewArrival) -> Result<(), StoreError> {
         let (done, receipt) = oneshot::channel();
         // Here and not in the writer, which everybody waits for.
         let identity = arrival.identity();
@@ -214,9 +208,18 @@ impl Store for SqliteStore {
             mpsc::error::TrySendError::Full(_) => StoreError::Behind,
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
-        let outcome = receipt.await.unwrap_or_else(|_| Err(stopped()));
-        if outcome.is_err() {
-            *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        receipt.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn append(&self, arrival: NewArrival) -> Result<(), StoreError> {
+        let received_at = arrival.received_at;
+        let outcome = self.enqueue(arrival).await;
+        match &outcome {
+            Ok(()) => self.refusals.taken(received_at),
+            Err(_) => self.refusals.refused(received_at),
         }
         outcome
     }
@@ -286,6 +289,7 @@ impl Store for SqliteStore {
         let mut states = fetches::states(&mut transaction, &asked).await?;
         let mut arrivals = arrivals::of_conversations(&mut transaction, &asked).await?;
         let mut snapshots = snapshots::of_conversations(&mut transaction, &asked).await?;
+        let mut listed = listed::of_conversations(&mut transaction, &asked).await?;
         let history = |id: &ConversationId| {
             let state = states.remove(id.as_str());
             let arrivals = arrivals.remove(id.as_str()).unwrap_or_default();
@@ -296,7 +300,7 @@ impl Store for SqliteStore {
             progress.owe(&mut fetch, &arrivals);
             let snapshots = snapshots.remove(id.as_str()).unwrap_or_default();
             let revision = Revision { newest_arrival: progress.newest, looks };
-            let listed = Vec::new();
+            let listed = listed.remove(id.as_str()).unwrap_or_default();
             Some(History { conversation_id: id.clone(), arrivals, snapshots, listed, fetch, revision })
         };
         Ok(ids.iter().filter_map(history).collect())
@@ -337,10 +341,96 @@ impl Store for SqliteStore {
         snapshots::one(&mut *self.read().await?, id, number).await
     }
 
+    async fn beat(&self, at: Timestamp) -> Result<(), StoreError> {
+        let mut connection = self.connection.lock().await;
+        let Some(outage) = self.refusals.untold() else { return connection.run(gaps::beat(at)).await };
+        let mut transaction = connection.begin().await?;
+        gaps::beat(at).execute(&mut *transaction).await?;
+        outage.tell(&mut transaction, at).await?;
+        transaction.commit().await?;
+        self.refusals.told(outage, at);
+        Ok(())
+    }
+
+    async fn last_beat(&self) -> Result<Option<Timestamp>, StoreError> {
+        gaps::last_beat(&mut *self.read().await?).await
+    }
+
+    async fn open_gap(
+        &self,
+        cause: Cause,
+        application: Option<&ApplicationId>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin().await?;
+        gaps::open(&mut transaction, cause, application, at).await?;
+        transaction.commit().await
+    }
+
+    async fn close_gap(
+        &self,
+        cause: Cause,
+        application: Option<&ApplicationId>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin().await?;
+        gaps::close(&mut transaction, cause, application, at).await?;
+        transaction.commit().await
+    }
+
+    async fn close_gaps(&self, at: Timestamp) -> Result<(), StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin().await?;
+        gaps::close_all(&mut transaction, at).await?;
+        transaction.commit().await
+    }
+
+    async fn add_gap(
+        &self,
+        cause: Cause,
+        application: Option<&ApplicationId>,
+        began_at: Timestamp,
+        ended_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin().await?;
+        gaps::add(&mut transaction, cause, application, (began_at, ended_at)).await?;
+        transaction.commit().await
+    }
+
+    async fn gaps(&self, limit: u32, after: Option<GapPosition>) -> Result<Vec<Gap>, StoreError> {
+        gaps::list(&mut *self.read().await?, limit, after).await
+    }
+
+    async fn gaps_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Gap>, StoreError> {
+        gaps::between(&mut *self.read().await?, from, to).await
+    }
+
+    async fn keep_listed(&self, list: CallList) -> Result<Discovery, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin().await?;
+        ledger::post(&mut transaction).await?;
+        let discovery = listed::keep(&mut transaction, &list).await?;
+        transaction.commit().await?;
+        Ok(discovery)
+    }
+
+    async fn listed_until(
+        &self,
+        application: &ApplicationId,
+        lasting_since: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        listed::listed_until(&mut *self.read().await?, application, lasting_since).await
+    }
+
+    async fn oldest_live(&self, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        listed::oldest_live(&mut *self.read().await?, since).await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
-        // A little may still fit where a webhook did not: what was refused lately says more than a trial does.
-        let refused_at = *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused_at.is_some_and(|at| at.elapsed() < REFUSAL_COUNTS) {
+        if self.refusals.are_recent() {
             return Err(StoreError::Unavailable("webhooks could not be stored a moment ago".to_owned()));
         }
         let mut connection = self.connection.lock().await;

@@ -8,9 +8,11 @@ use std::time::Duration;
 use conversationd::config::{Config, Environment};
 use conversationd::daemon::{self, Daemon, Listeners};
 use conversationd::domain::clock::{Clock, ManualClock, SystemClock};
-use conversationd::domain::ids::ApplicationId;
+use conversationd::domain::history::History;
+use conversationd::domain::ids::{ApplicationId, ConversationId};
 use conversationd::lifecycle::End;
 use conversationd::simulator::{Members, Settings, Simulator};
+use conversationd::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -37,6 +39,8 @@ pub struct World {
     pub signatures: &'static str,
     /// More lines of configuration, before the application.
     pub more: &'static str,
+    /// `reconcile.interval`: off, since lists are requests that a test has to expect.
+    pub reconcile: &'static str,
     /// Tells the time to both.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,6 +52,7 @@ impl Default for World {
             family: "v0.3",
             signatures: "required",
             more: "requests_per_second = 500",
+            reconcile: "0s",
             clock: Arc::new(SystemClock),
         }
     }
@@ -133,6 +138,8 @@ url = "sqlite:{store}"
 [fetch]
 api_version = "{family}"
 {more}
+[reconcile]
+interval = "{reconcile}"
 [[application]]
 id = "{application}"
 private_key_file = "{key}"
@@ -145,6 +152,7 @@ api_url = "{api_url}"
         store = place("conversationd.db"),
         family = world.family,
         more = world.more,
+        reconcile = world.reconcile,
         application = keys::APPLICATION,
         key = place("private.key"),
         secret = place("signature.secret"),
@@ -177,6 +185,28 @@ impl TestDaemon {
         daemon.stop();
         let end = tokio::time::timeout(PATIENCE, daemon.ended(std::future::pending())).await;
         assert_eq!(end.expect("the daemon drains"), End::Drained);
+    }
+
+    /// Ends the daemon without letting it finish anything.
+    pub async fn crash(&mut self) {
+        let daemon = self.running_once();
+        daemon.stop();
+        let end = tokio::time::timeout(PATIENCE, daemon.ended(std::future::ready(()))).await;
+        assert_ne!(end.expect("the daemon ends"), End::TaskDied);
+    }
+
+    /// The store, opened beside the daemon.
+    pub async fn store(&self) -> Arc<dyn Store> {
+        let path = self.directory.path().join("conversationd.db");
+        store::open_shared(&path).await.expect("the store can be opened").0
+    }
+
+    /// What the store holds of a conversation.
+    pub async fn history(&self, id: &ConversationId) -> History {
+        let store = self.store().await;
+        let histories = store.histories(std::slice::from_ref(id)).await.expect("the store can be read");
+        store.close().await;
+        histories.into_iter().next().expect("the conversation is known")
     }
 
     /// Starts it again on the same store.
