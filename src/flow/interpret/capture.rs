@@ -86,7 +86,7 @@ impl Times {
     /// When, and how long after the first webhook.
     fn moment(&self, at: Timestamp) -> String {
         let after =
-            self.first_heard.map(|heard| at.duration_since(heard)).filter(|after| after.is_positive());
+            self.first_heard.map(|heard| at.duration_since(heard)).filter(SignedDuration::is_positive);
         let after = after.map(|after| format!(", {} after the first webhook", span(after)));
         format!("{}{}", self.clock(at), after.unwrap_or_default())
     }

@@ -80,7 +80,8 @@ impl<'a> Reading<'a> {
         let mut snapshots: Vec<&Snapshot> = history.snapshots.iter().collect();
         snapshots.sort_by_key(|snapshot| (snapshot.number, snapshot.confirmed_at));
         snapshots.dedup_by_key(|snapshot| snapshot.number);
-        let (events, webhooks): (Vec<&Arrival>, Vec<&Arrival>) = arrivals.into_iter().partition(is_event);
+        let (events, webhooks): (Vec<&Arrival>, Vec<&Arrival>) =
+            arrivals.into_iter().partition(|arrival| is_event(arrival));
         let mut reading = Self {
             conversation: &history.conversation_id,
             webhooks,
@@ -110,7 +111,7 @@ impl<'a> Reading<'a> {
 }
 
 /// Whether an arrival is an event of the Conversation API; some are sent to the voice webhook's address.
-fn is_event(arrival: &&Arrival) -> bool {
+fn is_event(arrival: &Arrival) -> bool {
     let kind = &arrival.event.kind;
     arrival.event.delivery.endpoint == Endpoint::Rtc || kind == "rtc" || kind.contains(':')
 }

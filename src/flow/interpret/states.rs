@@ -38,8 +38,13 @@ impl Word {
 }
 
 /// The states that are told, by time, each once and from whoever told first.
-pub(super) fn states(words: &[Word]) -> Vec<MemberState> {
-    let mut words: Vec<&Word> = words.iter().collect();
+pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
+    // Who told it first may have been less exact than another.
+    let is_exact = |word: &&Word| {
+        let same = |other: &&Word| other.state == word.state && other.at == word.at;
+        word.at.is_some() && told.iter().filter(same).any(|other| other.manner == Manner::Exact)
+    };
+    let mut words: Vec<&Word> = told.iter().collect();
     words.sort_by_key(|word| {
         // What was switched is told as such, though its setting may have been told before.
         let switched = (word.manner == Manner::Set, word.known);
@@ -47,8 +52,7 @@ pub(super) fn states(words: &[Word]) -> Vec<MemberState> {
     });
     words.dedup_by(|later, first| later.state == first.state && later.at == first.at);
     let (sounds, mut words): (Vec<&Word>, Vec<&Word>) = words.into_iter().partition(|word| word.is_sound());
-    let told = words.clone();
-    words.retain(|word| !told.iter().any(|other| says_better(other, word)));
+    words.retain(|word| !told.iter().any(|other| says_better(other, word)) || is_exact(word));
     words.extend(changes(&sounds));
     words.sort_by_key(|word| (word.at.is_none(), word.at, rank(&word.state), &word.state));
     words
