@@ -316,6 +316,8 @@ fn a_leg_is_told_of_in_both_conversations_of_a_transfer() {
     assert_eq!(just_entered.legs[0].id.as_str(), ALICES_LEG);
     assert_eq!((just_entered.ending, just_entered.started_at), (Ending::Open, Some(last.at)));
     entered.push(event(2, "2026-03-09T10:16:00Z", &completed));
+    let ringing = json!({"status": "ringing", "uuid": ALICES_LEG, "timestamp": "2026-03-09T10:15:50Z"});
+    entered.push(event(3, "2026-03-09T10:16:00Z", &ringing));
     let entered = interpret(&history(elsewhere, entered, Vec::new()));
     assert_eq!(entered.legs.len(), 1);
     assert_eq!((entered.ending, entered.duration), (Ending::Over, Some(12)));
@@ -324,7 +326,7 @@ fn a_leg_is_told_of_in_both_conversations_of_a_transfer() {
         .iter()
         .map(|status| (status.status.as_str(), status.detail.as_deref()))
         .collect();
-    assert_eq!(told, [("transferred", Some(CONVERSATION)), ("completed", None)]);
+    assert_eq!(told, [("transferred", Some(CONVERSATION)), ("ringing", None), ("completed", None)]);
 }
 
 #[test]
@@ -498,9 +500,31 @@ fn a_member_of_whom_only_events_tell_is_told_with_all_that_they_say() {
 }
 
 #[test]
+fn the_time_of_an_event_is_not_that_of_another_state() {
+    // The event was made 3 ms after what it tells of, and does not repeat when that was.
+    let mut fields: Value = serde_json::from_slice(&data::bytes("rtc/member_joined_inbound.json")).unwrap();
+    fields["body"].as_object_mut().unwrap().remove("timestamp");
+    let body = fields.to_string();
+    let pushed = arrival(1, Endpoint::Rtc, body.as_bytes(), instant("2026-03-09T10:15:30.400Z"));
+    let told = |snapshots: Vec<Snapshot>| {
+        let told = interpret(&history(CONVERSATION, vec![pushed.clone()], snapshots));
+        told.members[0].states.iter().map(|state| (time(state.at), state.source.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Vec::new()), [("2026-03-09T10:15:30.327Z".to_owned(), "rtc".to_owned())]);
+    assert_eq!(told(versions(0..1)), [("2026-03-09T10:15:30.324Z".to_owned(), "snapshot 1".to_owned())]);
+}
+
+#[test]
 fn an_event_of_a_user_whose_member_is_unknown_is_nobody_elses() {
     let arrivals = vec![rtc(1, "member_joined_outbound", "2026-03-09T10:15:42Z")];
-    let known = interpret(&history(CONVERSATION, arrivals, versions(0..1)));
+    let known = interpret(&history(CONVERSATION, arrivals.clone(), versions(0..1)));
+    // A document that names the user's member is as good as an invitation.
+    let with_bob = interpret(&history(CONVERSATION, arrivals, versions(1..2)));
+    let bob = with_bob.members.iter().find(|member| member.id.as_str() == BOB).unwrap();
+    assert_eq!(
+        bob.states.iter().map(|state| state.state.as_str()).collect::<Vec<_>>(),
+        ["INVITED", "JOINED"]
+    );
     let states: Vec<&str> = known.members[0].states.iter().map(|state| state.source.as_str()).collect();
     assert_eq!((known.members.len(), states), (1, vec!["snapshot 1"]));
 }
