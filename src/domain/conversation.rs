@@ -168,12 +168,13 @@ pub struct Channel {
 /// A state of a member, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MemberState {
-    /// `INVITED`, `JOINED`, `LEFT`, or a word that Vonage has added since.
+    /// `INVITED`, `JOINED`, `LEFT`, or a word that Vonage has added since. `MUTED`, `UNMUTED`, `EARMUFFED` and
+    /// `UNEARMUFFED` are about the member's sound, and never [`Member::state`].
     pub state: String,
     /// Vonage's time for it; `None` where Vonage told the state only.
     #[serde(serialize_with = "instant::serialize_option")]
     pub at: Option<Timestamp>,
-    /// What told first: `snapshot 2`.
+    /// What told first: `snapshot 2`, `event 7` of the event list, or `rtc`.
     pub source: String,
 }
 
@@ -196,17 +197,45 @@ pub struct Leg {
     pub price: Option<String>,
     /// Every status that was told, in the order in which a call goes through them.
     pub statuses: Vec<LegStatus>,
+    /// Where all this is from, if no webhook, event or member told of the leg.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<LegSource>,
+}
+
+/// A place other than the two logs that tells of a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum LegSource {
+    /// The Voice API's list of calls, which was read afterwards.
+    #[serde(rename = "calls list")]
+    CallsList,
+}
+
+impl LegSource {
+    /// Its name in answers and in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CallsList => "calls list",
+        }
+    }
+
+    /// The source of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::CallsList].into_iter().find(|source| source.as_str() == name)
+    }
 }
 
 /// A status of a leg, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LegStatus {
-    /// `started`, `ringing`, `answered`, `completed` …
+    /// `started`, `ringing`, `answered`, `completed` …; `transferred` where the leg came from or went to another
+    /// conversation.
     pub status: String,
     /// Vonage's time for it; the time of receipt where the webhook had none.
     #[serde(serialize_with = "instant::serialize")]
     pub at: Timestamp,
-    /// What Vonage adds to some: `cannot_route`, `beep_start` …
+    /// What Vonage adds to some: `cannot_route`, `beep_start` …; the other conversation of `transferred`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }

@@ -90,6 +90,8 @@ pub enum Trouble {
     Refused,
     /// Nobody has a token for it: its application is not configured.
     NoApplication,
+    /// Vonage wants fewer requests: 429.
+    Throttled,
     /// Vonage could not be reached or did not answer usefully.
     Unreachable,
 }
@@ -102,6 +104,7 @@ impl Trouble {
             Self::NotYet => "not yet",
             Self::Refused => "refused",
             Self::NoApplication => "no application",
+            Self::Throttled => "throttled",
             Self::Unreachable => "unreachable",
         }
     }
@@ -109,7 +112,7 @@ impl Trouble {
     /// The trouble of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::NotYet, Self::Refused, Self::NoApplication, Self::Unreachable]
+        [Self::NotYet, Self::Refused, Self::NoApplication, Self::Throttled, Self::Unreachable]
             .into_iter()
             .find(|trouble| trouble.as_str() == name)
     }

@@ -74,7 +74,7 @@ impl Patience {
             }
             Look::Unreachable(Failure::Throttled(pause))
             | Look::Interrupted(_, Failure::Throttled(pause)) => {
-                self.failed(before, Trouble::Unreachable, *pause, now)
+                self.failed(before, Trouble::Throttled, *pause, now)
             }
             Look::Unreachable(_) | Look::Interrupted(..) => {
                 self.failed(before, Trouble::Unreachable, backoff(before.failures + 1, jitter), now)

@@ -35,7 +35,8 @@ pub struct MemberTold {
     /// The member. `invited` names it in `body.user.member_id`, the others in `from` only.
     ///
     /// In the call of Vonage's own tutorial `from` of Bob's events is Alice's member, while user and channel
-    /// are Bob's: where [`MemberTold::user_id`] is another user than the member's, the user is right.
+    /// are Bob's: where [`MemberTold::user_id`] is another user than the member's, and a known member's, the
+    /// user is right. That takes the other events and the documents, so it is not decided here.
     pub member_id: MemberId,
     /// `INVITED`, `JOINED` or `LEFT`.
     pub state: String,
@@ -218,6 +219,24 @@ impl ConversationEvent {
     #[must_use]
     pub fn to(&self) -> Option<MemberId> {
         self.member_id("to")
+    }
+
+    /// The connection that it is about.
+    #[must_use]
+    pub fn channel(&self) -> Option<Channel> {
+        member::channel(self.body()?)
+    }
+
+    /// `inbound` or `outbound`: the direction of that connection.
+    #[must_use]
+    pub fn direction(&self) -> Option<String> {
+        json::text(self.body()?, "direction")
+    }
+
+    /// The conversation that an `rtc:transfer` brought the leg from.
+    #[must_use]
+    pub fn transferred_from(&self) -> Option<ConversationId> {
+        ConversationId::parse(json::text(self.body()?, "transferred_from")?).ok()
     }
 
     /// What it says.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use conversationd::domain::arrival::{Arrival, Delivery, Endpoint, Method, NewArrival, Origin};
+use conversationd::domain::call::ListedCall;
 use conversationd::domain::conversation::{Ending, Interpretation, Leg, Member, MemberState, State};
 use conversationd::domain::fetch::{FetchState, Trouble};
 use conversationd::domain::history::{History, Revision};
@@ -17,15 +18,16 @@ use serde_json::{Value, json};
 
 use super::support::data;
 
-const CONVERSATION: &str = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
-const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
-const APPLICATION: &str = "0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19";
-const ALICES_LEG: &str = "5d0c7c1e8f2b4a6d9e3f1a2b3c4d5e6f";
+pub const CONVERSATION: &str = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
+pub const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
+pub const APPLICATION: &str = "0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19";
+pub const ALICES_LEG: &str = "5d0c7c1e8f2b4a6d9e3f1a2b3c4d5e6f";
+const ALICE: &str = "MEM-6e1c0d4a-72b9-4f35-8ad1-903b5c7e2f60";
 const BOB: &str = "MEM-b47a9e20-5d13-4c68-9f0e-2a81d6c3570b";
-const BOBS_LEG: &str = "c2f1a8d4-3b7e-4f60-9a52-7d8e6b1c0f93";
+pub const BOBS_LEG: &str = "c2f1a8d4-3b7e-4f60-9a52-7d8e6b1c0f93";
 
 /// The webhooks of a whole call, as they were recorded.
-const WHOLE_CALL: [&str; 9] = [
+pub const WHOLE_CALL: [&str; 9] = [
     "started_inbound",
     "ringing_inbound",
     "answer_post_phone",
@@ -38,7 +40,7 @@ const WHOLE_CALL: [&str; 9] = [
 ];
 
 /// The versions of its conversation.
-const VERSIONS: [&str; 5] = [
+pub const VERSIONS: [&str; 5] = [
     "embedded_t1_only_inbound",
     "embedded_t2_outbound_invited",
     "embedded_t3_both_joined",
@@ -300,18 +302,31 @@ fn a_leg_is_told_of_in_both_conversations_of_a_transfer() {
     let files = ["started_inbound", "answered_inbound", "transfer"];
     let left = interpret(&history(CONVERSATION, arrivals(&files), Vec::new()));
     let statuses: Vec<&str> = left.legs[0].statuses.iter().map(|status| status.status.as_str()).collect();
-    assert_eq!((left.legs.len(), statuses), (1, vec!["started", "answered"]));
-    assert_eq!(left.ending, Ending::Open);
+    assert_eq!((left.legs.len(), statuses), (1, vec!["started", "answered", "transferred"]));
+    let last = left.legs[0].statuses.last().unwrap();
+    assert_eq!(last.at, instant("2026-03-09T10:15:43.850Z"));
+    assert_eq!(last.detail.as_deref(), Some(elsewhere));
+    assert_eq!((left.ending, left.ended_at), (Ending::Over, Some(last.at)));
     let mut entered = arrivals(&["transfer"]);
     let completed = json!({
         "status": "completed", "uuid": ALICES_LEG, "conversation_uuid": elsewhere, "duration": "12",
         "timestamp": "2026-03-09T10:16:00Z",
     });
-    assert_eq!(interpret(&history(elsewhere, entered.clone(), Vec::new())).legs[0].id.as_str(), ALICES_LEG);
+    let just_entered = interpret(&history(elsewhere, entered.clone(), Vec::new()));
+    assert_eq!(just_entered.legs[0].id.as_str(), ALICES_LEG);
+    assert_eq!((just_entered.ending, just_entered.started_at), (Ending::Open, Some(last.at)));
     entered.push(event(2, "2026-03-09T10:16:00Z", &completed));
+    let ringing = json!({"status": "ringing", "uuid": ALICES_LEG, "timestamp": "2026-03-09T10:15:50Z"});
+    entered.push(event(3, "2026-03-09T10:16:00Z", &ringing));
     let entered = interpret(&history(elsewhere, entered, Vec::new()));
     assert_eq!(entered.legs.len(), 1);
     assert_eq!((entered.ending, entered.duration), (Ending::Over, Some(12)));
+    let told: Vec<(&str, Option<&str>)> = entered.legs[0]
+        .statuses
+        .iter()
+        .map(|status| (status.status.as_str(), status.detail.as_deref()))
+        .collect();
+    assert_eq!(told, [("transferred", Some(CONVERSATION)), ("ringing", None), ("completed", None)]);
 }
 
 #[test]
@@ -405,7 +420,7 @@ fn of_two_webhooks_that_say_the_same_the_first_in_the_log_speaks() {
 fn the_leg_that_began_the_call_speaks_for_it() {
     let answer_only = interpret(&history(CONVERSATION, arrivals(&["answer_post_phone"]), Vec::new()));
     assert_eq!(answer_only.from.as_deref(), Some("447700900001"));
-    assert_eq!((answer_only.direction, answer_only.status), (None, None));
+    assert_eq!((answer_only.direction.as_deref(), answer_only.status), (Some("inbound"), None));
     let outbound_first =
         interpret(&history(CONVERSATION, arrivals(&["busy", "completed_inbound"]), Vec::new()));
     assert_eq!(outbound_first.direction.as_deref(), Some("outbound"));
@@ -416,6 +431,331 @@ fn the_leg_that_began_the_call_speaks_for_it() {
     assert_eq!(members_only.legs.len(), 2);
     assert_eq!(members_only.legs[0].to.as_deref(), Some("447700900002"));
     assert_eq!(members_only.started_at, Some(instant("2026-03-09T10:15:30.119Z")));
+}
+
+// === events
+
+#[test]
+fn an_event_that_was_pushed_and_read_is_told_by_whoever_told_first() {
+    let pushed = |received_at: &str| rtc(1, "member_joined_inbound", received_at);
+    let read = |taken_at: &str| {
+        let page = (DocumentName::Events { after: 0, page: 1 }, "v1_list_events_embedded_events".to_owned());
+        snapshot(CONVERSATION, 1, taken_at, &[page])
+    };
+    let alices = |arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>| {
+        let told = interpret(&history(CONVERSATION, arrivals, snapshots));
+        let alice = told.members.into_iter().find(|member| member.id.as_str() == ALICE).unwrap();
+        alice.states.into_iter().map(|state| (time(state.at), state.source)).collect::<Vec<_>>()
+    };
+    let first = "2026-03-09T10:15:30.324Z".to_owned();
+    let early = alices(vec![pushed("2026-03-09T10:15:31Z")], vec![read("2026-03-09T10:15:50Z")]);
+    assert!(early.contains(&(first.clone(), "rtc".to_owned())), "{early:?}");
+    assert!(early.contains(&("2026-03-09T10:15:41.895Z".to_owned(), "event 7".to_owned())), "{early:?}");
+    let late = alices(vec![pushed("2026-03-09T10:15:51Z")], vec![read("2026-03-09T10:15:50Z")]);
+    assert!(late.contains(&(first, "event 1".to_owned())), "{late:?}");
+    assert_eq!(early.len(), late.len());
+}
+
+#[test]
+fn a_member_of_whom_only_events_tell_is_told_with_all_that_they_say() {
+    let arrivals = vec![
+        rtc(1, "member_joined_inbound", "2026-03-09T10:15:31Z"),
+        rtc(2, "member_invited", "2026-03-09T10:15:32Z"),
+        rtc(3, "member_joined_outbound", "2026-03-09T10:15:42Z"),
+        rtc(4, "member_joined_inbound_again", "2026-03-09T10:15:42Z"),
+        rtc(5, "member_media", "2026-03-09T10:15:42Z"),
+        rtc(6, "leg_status_update_answered", "2026-03-09T10:15:42Z"),
+        rtc(7, "audio_mute_on", "2026-03-09T10:17:02Z"),
+        rtc(8, "audio_earmuff_on", "2026-03-09T10:17:04Z"),
+        rtc(9, "audio_mute_off", "2026-03-09T10:17:10Z"),
+        rtc(10, "member_left", "2026-03-09T10:20:48Z"),
+    ];
+    // Bob's events but the last come from Alice's member.
+    insta::assert_snapshot!(story(&interpret(&history(CONVERSATION, arrivals, Vec::new()))), @r"
+    CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f - of 0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19
+    - 447700900001 -> 447700900100, -
+    started 2026-03-09T10:15:30.324Z, answered -
+    ended - (Open)
+    None s, - EUR, Missed
+    MEM-6e1c0d4a-72b9-4f35-8ad1-903b5c7e2f60 JOINED USR-1d7f5b38-0c42-4e96-b8a7-4f2061d9c3e5
+      phone 447700900001 -> 447700900100 by 5d0c7c1e8f2b4a6d9e3f1a2b3c4d5e6f, legs 5d0c7c1e8f2b4a6d9e3f1a2b3c4d5e6f
+      2026-03-09T10:15:30.324Z JOINED told by rtc
+      2026-03-09T10:15:41.895Z JOINED told by rtc
+      2026-03-09T10:17:01.250Z MUTED told by rtc
+      2026-03-09T10:17:02.250Z UNMUTED told by rtc
+      2026-03-09T10:17:03.250Z EARMUFFED told by rtc
+    MEM-b47a9e20-5d13-4c68-9f0e-2a81d6c3570b LEFT vapi-user-3f9a6c1be0d24785b1c7a2e84d5f6039
+      phone Unknown -> 447700900002 by c2f1a8d4-3b7e-4f60-9a52-7d8e6b1c0f93, legs c2f1a8d4-3b7e-4f60-9a52-7d8e6b1c0f93
+      2026-03-09T10:15:31.020Z INVITED told by rtc
+      2026-03-09T10:15:41.830Z JOINED told by rtc
+      2026-03-09T10:20:47.981Z LEFT told by rtc
+    5d0c7c1e8f2b4a6d9e3f1a2b3c4d5e6f - 447700900001 -> 447700900100, -
+      None s, - EUR
+    c2f1a8d4-3b7e-4f60-9a52-7d8e6b1c0f93 outbound Unknown -> 447700900002, answered
+      None s, - EUR
+      2026-03-09T10:15:35.100Z started
+      2026-03-09T10:15:35.640Z ringing
+      2026-03-09T10:15:41.830Z answered
+    ");
+}
+
+#[test]
+fn the_time_of_an_event_is_not_that_of_another_state() {
+    // The event was made 3 ms after what it tells of, and does not repeat when that was.
+    let mut fields: Value = serde_json::from_slice(&data::bytes("rtc/member_joined_inbound.json")).unwrap();
+    fields["body"].as_object_mut().unwrap().remove("timestamp");
+    let body = fields.to_string();
+    let pushed = arrival(1, Endpoint::Rtc, body.as_bytes(), instant("2026-03-09T10:15:30.400Z"));
+    let told = |snapshots: Vec<Snapshot>| {
+        let told = interpret(&history(CONVERSATION, vec![pushed.clone()], snapshots));
+        told.members[0].states.iter().map(|state| (time(state.at), state.source.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(Vec::new()), [("2026-03-09T10:15:30.327Z".to_owned(), "rtc".to_owned())]);
+    assert_eq!(told(versions(0..1)), [("2026-03-09T10:15:30.324Z".to_owned(), "snapshot 1".to_owned())]);
+}
+
+#[test]
+fn an_event_of_a_user_whose_member_is_unknown_is_nobody_elses() {
+    let arrivals = vec![rtc(1, "member_joined_outbound", "2026-03-09T10:15:42Z")];
+    let known = interpret(&history(CONVERSATION, arrivals.clone(), versions(0..1)));
+    // A document that names the user's member is as good as an invitation.
+    let with_bob = interpret(&history(CONVERSATION, arrivals, versions(1..2)));
+    let bob = with_bob.members.iter().find(|member| member.id.as_str() == BOB).unwrap();
+    assert_eq!(
+        bob.states.iter().map(|state| state.state.as_str()).collect::<Vec<_>>(),
+        ["INVITED", "JOINED"]
+    );
+    let states: Vec<&str> = known.members[0].states.iter().map(|state| state.source.as_str()).collect();
+    assert_eq!((known.members.len(), states), (1, vec!["snapshot 1"]));
+}
+
+#[test]
+fn what_a_member_hears_is_no_state_that_it_is_in() {
+    let mut arrivals = vec![rtc(1, "audio_mute_on", "2026-03-09T10:17:02Z")];
+    let of = |arrivals: &[Arrival]| {
+        let told = interpret(&history(CONVERSATION, arrivals.to_vec(), Vec::new()));
+        let states: Vec<String> = told.members[0].states.iter().map(|state| state.state.clone()).collect();
+        (told.members[0].state.clone(), states)
+    };
+    assert_eq!(of(&arrivals), (None, vec!["MUTED".to_owned()]));
+    // That nobody muted the member is no news, and neither is what was told before.
+    arrivals[0] = rtc(1, "member_media", "2026-03-09T10:15:42Z");
+    assert_eq!(of(&arrivals), (None, Vec::new()));
+    arrivals.push(rtc(2, "audio_mute_on", "2026-03-09T10:17:02Z"));
+    arrivals.push(rtc(3, "member_joined_inbound", "2026-03-09T10:15:31Z"));
+    let told = (Some("JOINED".to_owned()), vec!["JOINED".to_owned(), "MUTED".to_owned()]);
+    assert_eq!(of(&arrivals), told);
+}
+
+#[test]
+fn a_leave_that_is_pushed_after_the_last_version_is_the_members_state() {
+    let left = vec![rtc(1, "member_left", "2026-03-09T10:20:48Z")];
+    let told = interpret(&history(CONVERSATION, left, versions(0..3)));
+    let bob = told.members.iter().find(|member| member.id.as_str() == BOB).unwrap();
+    let last = bob.states.last().unwrap();
+    assert_eq!(
+        (bob.state.as_deref(), last.state.as_str(), last.source.as_str()),
+        (Some("LEFT"), "LEFT", "rtc")
+    );
+}
+
+#[test]
+fn what_an_event_says_of_a_leg_fills_in_what_no_webhook_said() {
+    let bobs = |files: &[&str]| {
+        let mut told = arrivals(files);
+        told.push(rtc(90, "leg_status_update_completed_state", "2026-03-09T10:20:48Z"));
+        told.push(rtc(91, "sip_answered", "2026-03-09T10:15:42Z"));
+        let interpretation = interpret(&history(CONVERSATION, told, Vec::new()));
+        let leg = interpretation.legs.into_iter().find(|leg| leg.id.as_str() == BOBS_LEG).unwrap();
+        let statuses: Vec<String> = leg
+            .statuses
+            .iter()
+            .map(|status| format!("{} {}", time(Some(status.at)), status.status))
+            .collect();
+        (leg.direction, leg.to, statuses)
+    };
+    let (direction, to, statuses) = bobs(&[]);
+    assert_eq!((direction.as_deref(), to.as_deref()), (Some("outbound"), Some("447700900002")));
+    assert_eq!(
+        statuses,
+        [
+            "2026-03-09T10:15:35.100Z started",
+            "2026-03-09T10:15:35.640Z ringing",
+            "2026-03-09T10:15:41.830Z answered",
+            "2026-03-09T10:20:47.970Z completed",
+        ]
+    );
+    let (.., statuses) = bobs(&["started_outbound", "answered_outbound"]);
+    assert_eq!(
+        statuses,
+        [
+            "2026-03-09T10:15:35.640Z started",
+            "2026-03-09T10:15:35.640Z ringing",
+            "2026-03-09T10:15:41.837Z answered",
+            "2026-03-09T10:20:47.970Z completed",
+        ]
+    );
+}
+
+#[test]
+fn an_event_at_the_voice_webhooks_address_counts_like_any_other() {
+    let body = data::bytes("rtc/member_joined_inbound.json");
+    let arrivals = vec![arrival(1, Endpoint::Event, &body, instant("2026-03-09T10:15:31Z"))];
+    let told = interpret(&history(CONVERSATION, arrivals, Vec::new()));
+    assert_eq!(told.members[0].states[0].source, "rtc");
+}
+
+// === transfers, fallbacks, the list of calls
+
+#[test]
+fn a_leg_that_comes_back_goes_on() {
+    let elsewhere = "CON-9a8b7c6d-1e2f-4a3b-9c4d-5e6f70819203";
+    let transfer = |number, from: &str, to: &str, at: &str| {
+        let fields = json!({
+            "type": "transfer", "uuid": ALICES_LEG, "conversation_uuid_from": from,
+            "conversation_uuid_to": to, "timestamp": at,
+        });
+        event(number, at, &fields)
+    };
+    let mut told = arrivals(&["started_inbound", "answered_inbound"]);
+    told.push(transfer(3, CONVERSATION, elsewhere, "2026-03-09T10:16:00Z"));
+    assert_eq!(interpret(&history(CONVERSATION, told.clone(), Vec::new())).ending, Ending::Over);
+    told.push(transfer(4, elsewhere, CONVERSATION, "2026-03-09T10:16:01Z"));
+    let back = interpret(&history(CONVERSATION, told.clone(), Vec::new()));
+    let statuses: Vec<&str> = back.legs[0].statuses.iter().map(|status| status.status.as_str()).collect();
+    assert_eq!(statuses, ["started", "answered", "transferred", "transferred"]);
+    assert_eq!((back.ending, back.ended_at), (Ending::Open, None));
+    told.extend(arrivals(&["completed_inbound"]).into_iter().map(|one| Arrival { number: 5, ..one }));
+    assert_eq!(interpret(&history(CONVERSATION, told, Vec::new())).ending, Ending::Over);
+}
+
+#[test]
+fn what_the_leg_was_in_its_former_conversation_is_not_told_in_the_next() {
+    let elsewhere = "CON-9a8b7c6d-1e2f-4a3b-9c4d-5e6f70819203";
+    let update = json!({
+        "type": "leg:status:update", "id": 4, "conversation_id": elsewhere,
+        "timestamp": "2026-03-09T10:16:00.010Z",
+        "body": {"leg_id": ALICES_LEG, "status": "completed", "statusHistory": [
+            {"conversation_id": CONVERSATION, "status": "answered", "date": "2026-03-09T10:15:41.902Z"},
+            {"conversation_id": elsewhere, "status": "completed", "date": "2026-03-09T10:16:00Z"},
+        ]},
+    });
+    let mut told = arrivals(&["transfer"]);
+    let update = update.to_string();
+    told.push(arrival(2, Endpoint::Rtc, update.as_bytes(), instant("2026-03-09T10:16:01Z")));
+    told.push(rtc(3, "rtc_transfer", "2026-03-09T10:15:44Z"));
+    let entered = interpret(&history(elsewhere, told, Vec::new()));
+    let statuses: Vec<&str> = entered.legs[0].statuses.iter().map(|status| status.status.as_str()).collect();
+    assert_eq!((statuses, entered.ending), (vec!["transferred", "completed"], Ending::Over));
+}
+
+#[test]
+fn a_transfer_that_only_an_event_tells_of_is_one() {
+    let told = vec![rtc(1, "rtc_transfer", "2026-03-09T10:15:44Z")];
+    let leg = interpret(&history(CONVERSATION, told, Vec::new())).legs.remove(0);
+    assert_eq!(leg.id.as_str(), ALICES_LEG);
+    assert_eq!((leg.from.as_deref(), leg.statuses.len()), (Some("447700900001"), 1));
+    assert_eq!(leg.statuses[0].detail.as_deref(), Some("CON-9a8b7c6d-1e2f-4a3b-9c4d-5e6f70819203"));
+}
+
+#[test]
+fn a_fallback_is_read_as_what_it_repeats() {
+    let as_fallback = |number, file: &str, kind: &str| {
+        let mut fields: Value = serde_json::from_slice(&data::bytes(&format!("events/{file}.json"))).unwrap();
+        fields["reason"] = json!("Connection closed.");
+        fields["original_request"] = json!({"url": "https://example.com/", "type": kind});
+        let body = fields.to_string();
+        arrival(number, Endpoint::Fallback, body.as_bytes(), instant("2026-03-09T10:21:00Z"))
+    };
+    let directly = arrivals(&["answer_post_phone", "started_inbound", "completed_inbound"]);
+    let repeats = vec![
+        as_fallback(4, "answer_post_phone", "answer"),
+        as_fallback(5, "started_inbound", "event"),
+        as_fallback(6, "completed_inbound", "event"),
+    ];
+    let expected = interpret(&history(CONVERSATION, directly.clone(), Vec::new()));
+    let both = interpret(&history(CONVERSATION, [directly, repeats.clone()].concat(), Vec::new()));
+    assert_eq!(both, expected);
+    assert_eq!(interpret(&history(CONVERSATION, repeats, Vec::new())), expected);
+    let recorded = data::bytes("events/answer_fallback_post.json");
+    let recorded = arrival(1, Endpoint::Fallback, &recorded, instant("2026-03-09T10:21:00Z"));
+    let leg = interpret(&history(CONVERSATION, vec![recorded], Vec::new())).legs.remove(0);
+    assert_eq!((leg.direction.as_deref(), leg.from.as_deref()), (Some("inbound"), Some("447700900001")));
+    assert!(leg.statuses.is_empty());
+}
+
+#[test]
+fn a_fallback_without_a_time_adds_nothing_to_what_was_told() {
+    let untimed = json!({"status": "answered", "uuid": BOBS_LEG, "reason": "Connection closed."});
+    let mut told = arrivals(&["answered_outbound"]);
+    let body = untimed.to_string();
+    told.push(arrival(2, Endpoint::Fallback, body.as_bytes(), instant("2026-03-09T10:21:00Z")));
+    assert_eq!(interpret(&history(CONVERSATION, told, Vec::new())).legs[0].statuses.len(), 1);
+}
+
+#[test]
+fn a_call_that_nobody_announced_is_told_from_the_list() {
+    let mut found = history(CONVERSATION, Vec::new(), Vec::new());
+    found.listed = vec![listed(ALICES_LEG, "inbound"), listed(BOBS_LEG, "outbound")];
+    let told = interpret(&found);
+    assert_eq!(told.capture.state.as_str(), "missed");
+    let reason = "no webhook told of it: it was found afterwards in Vonage's list of calls";
+    assert_eq!(told.capture.reason.as_deref(), Some(reason));
+    insta::assert_snapshot!(story(&told), @r"
+    CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f - of 0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19
+    inbound 447700900001 -> 447700900100, completed
+    started 2026-03-09T10:15:41.000Z, answered 2026-03-09T10:15:41.000Z
+    ended 2026-03-09T10:16:41.000Z (Over)
+    Some(60) s, 0.01 EUR, Missed
+    5d0c7c1e8f2b4a6d9e3f1a2b3c4d5e6f inbound 447700900001 -> 447700900100, completed
+      Some(60) s, 0.01 EUR
+      2026-03-09T10:15:41.000Z answered
+      2026-03-09T10:16:41.000Z completed
+    c2f1a8d4-3b7e-4f60-9a52-7d8e6b1c0f93 outbound 447700900001 -> 447700900100, completed
+      Some(60) s, 0.01 EUR
+      2026-03-09T10:15:41.000Z answered
+      2026-03-09T10:16:41.000Z completed
+    ");
+    let json = serde_json::to_value(&told.legs[0]).unwrap();
+    assert_eq!(json["source"], "calls list");
+    found.fetch.gone_at = Some(instant("2026-03-10T10:00:00Z"));
+    let reason = format!("{reason}; Vonage answered 404 at 2026-03-10 10:00:00.000");
+    assert_eq!(interpret(&found).capture.reason, Some(reason));
+    // One that goes on, and one of which no time is known.
+    let going_on =
+        ListedCall { status: Some("answered".to_owned()), end_time: None, ..found.listed[0].clone() };
+    let timeless = ListedCall { start_time: None, end_time: None, ..found.listed[1].clone() };
+    found.fetch.gone_at = None;
+    found.listed = vec![going_on];
+    assert_eq!(interpret(&found).ending, Ending::Open);
+    found.listed = vec![timeless];
+    assert_eq!(
+        (interpret(&found).ending, interpret(&found).status.as_deref()),
+        (Ending::Over, Some("completed"))
+    );
+}
+
+#[test]
+fn a_known_leg_gets_from_the_list_what_it_lacks() {
+    let told = |files: &[&str]| {
+        let mut known = history(CONVERSATION, arrivals(files), Vec::new());
+        known.listed = vec![listed(ALICES_LEG, "inbound")];
+        interpret(&known)
+    };
+    let without_end = told(&["started_inbound", "answered_inbound"]);
+    let leg = &without_end.legs[0];
+    let statuses: Vec<&str> = leg.statuses.iter().map(|status| status.status.as_str()).collect();
+    assert_eq!(statuses, ["started", "answered", "completed"]);
+    assert_eq!((leg.duration, leg.price.as_deref(), leg.source), (Some(60), Some("0.01"), None));
+    assert_eq!(without_end.ended_at, Some(instant("2026-03-09T10:16:41Z")));
+    assert!(serde_json::to_value(leg).unwrap().get("source").is_none());
+    let whole = told(&["started_inbound", "completed_inbound"]);
+    let without_list =
+        interpret(&history(CONVERSATION, arrivals(&["started_inbound", "completed_inbound"]), Vec::new()));
+    assert_eq!(whole, without_list);
+    // A leg that went elsewhere has its end there.
+    let moved = told(&["started_inbound", "transfer"]);
+    assert_eq!(moved.legs[0].status.as_deref(), Some("transferred"));
 }
 
 // === whether it was seen
@@ -430,25 +770,53 @@ fn what_was_not_seen_is_pending_or_missed_and_says_why() {
     };
     let due = Some(instant("2026-03-09T10:16:00Z"));
     assert_eq!(capture(&|fetch| fetch.due_at = due), ("pending", String::new()));
-    for (trouble, part) in [
-        (Trouble::NotYet, "404"),
-        (Trouble::Refused, "token"),
-        (Trouble::Unreachable, "could not be reached"),
+    let end = Some(instant("2026-03-09T10:25:42Z"));
+    for (trouble, pending, given_up) in [
+        (
+            Trouble::NotYet,
+            "Vonage answers 404: it does not know the conversation, or not in this region",
+            "never known to Vonage, or not in this region: it answered 404 until 10:25:42.000, \
+             10.2 min after the first webhook",
+        ),
+        (
+            Trouble::Refused,
+            "Vonage refuses the token",
+            "given up at 10:25:42.000, 10.2 min after the first webhook: Vonage refuses the token",
+        ),
+        (
+            Trouble::Throttled,
+            "Vonage answers 429: it is asked too often",
+            "given up at 10:25:42.000, 10.2 min after the first webhook: Vonage answers 429: it is asked too often",
+        ),
+        (
+            Trouble::Unreachable,
+            "Vonage could not be reached, or gave no useful answer",
+            "given up at 10:25:42.000, 10.2 min after the first webhook: \
+             Vonage could not be reached, or gave no useful answer",
+        ),
     ] {
-        let (state, reason) = capture(&|fetch| (fetch.due_at, fetch.trouble) = (due, Some(trouble.clone())));
-        assert!(state == "pending" && reason.contains(part), "{reason}");
-        let given_up = capture(&|fetch| (fetch.gave_up_at, fetch.trouble) = (due, Some(trouble.clone())));
-        assert!(given_up.0 == "missed" && given_up.1.contains("given up at 2026-03-09T10:16:00.000Z"));
-        assert!(given_up.1.contains(part), "{}", given_up.1);
+        let owed = capture(&|fetch| {
+            (fetch.due_at, fetch.trouble) = (due, Some(trouble.clone()));
+            (fetch.failing_since, fetch.failures) = (Some(instant("2026-03-09T10:15:32Z")), 3);
+        });
+        assert_eq!(owed, ("pending", format!("{pending} since 10:15:32.000, 3 tries")));
+        let lost = capture(&|fetch| (fetch.gave_up_at, fetch.trouble) = (end, Some(trouble.clone())));
+        assert_eq!(lost, ("missed", given_up.to_owned()));
     }
-    let (state, reason) = capture(&|fetch| (fetch.due_at, fetch.application_id) = (due, None));
-    assert!(state == "pending" && reason.contains("application"), "{reason}");
-    let (state, reason) = capture(&|fetch| fetch.gone_at = due);
-    assert_eq!(state, "missed");
-    assert_eq!(
-        reason,
-        "gone before the first look: Vonage answered 404 at 2026-03-09T10:16:00.000Z, 29.8 s after the first webhook"
-    );
+    let no_application = "no configured application is known for it, so it cannot be fetched";
+    let nobodys = capture(&|fetch| (fetch.due_at, fetch.application_id) = (due, None));
+    assert_eq!(nobodys, ("pending", no_application.to_owned()));
+    let unconfigured = capture(&|fetch| (fetch.due_at, fetch.trouble) = (due, Some(Trouble::NoApplication)));
+    assert_eq!(unconfigured, ("pending", no_application.to_owned()));
+    let gone = |at: &str| capture(&|fetch| fetch.gone_at = Some(instant(at)));
+    let before_the_look = "gone before the first look: Vonage answered 404 at";
+    for (at, told) in [
+        ("2026-03-09T10:16:00Z", "10:16:00.000, 29.8 s after the first webhook"),
+        ("2026-03-09T10:15:30Z", "10:15:30.000"),
+        ("2026-03-10T00:00:00Z", "2026-03-10 00:00:00.000, 13.7 h after the first webhook"),
+    ] {
+        assert_eq!(gone(at), ("missed", format!("{before_the_look} {told}")));
+    }
     assert_eq!(capture(&|_| {}).0, "missed");
 }
 
@@ -543,7 +911,7 @@ fn mixed_histories() -> impl Strategy<Value = Mixed> {
 }
 
 /// The interpretation as a story, for people.
-fn story(of: &Interpretation) -> String {
+pub fn story(of: &Interpretation) -> String {
     let application = of.application_id.as_ref().map_or("-", ApplicationId::as_str);
     let head = [
         format!("{} {} of {application}", of.id, text(of.name.as_deref())),
@@ -623,7 +991,7 @@ fn tutorial() -> Vec<Arrival> {
 }
 
 /// Recorded bodies, each received 50 ms after Vonage's time for it, or else after its predecessor's.
-fn arrivals(files: &[&str]) -> Vec<Arrival> {
+pub fn arrivals(files: &[&str]) -> Vec<Arrival> {
     let mut previous = instant("2026-03-09T10:15:30Z");
     let arrival = |(number, file): (i64, &&str)| {
         let body = data::bytes(&format!("events/{file}.json"));
@@ -637,11 +1005,11 @@ fn arrivals(files: &[&str]) -> Vec<Arrival> {
 }
 
 /// An event with these fields.
-fn event(number: i64, received_at: &str, fields: &Value) -> Arrival {
+pub fn event(number: i64, received_at: &str, fields: &Value) -> Arrival {
     arrival(number, Endpoint::Event, fields.to_string().as_bytes(), instant(received_at))
 }
 
-fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timestamp) -> Arrival {
+pub fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timestamp) -> Arrival {
     let delivery =
         Delivery { endpoint, method: Method::Post, query: None, content_type: None, body: body.to_vec() };
     let webhook = Webhook::read(&delivery).expect("a body is an object");
@@ -661,20 +1029,49 @@ fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timestamp)
     Arrival { number, event, deliveries: 1, last_received_at: received_at }
 }
 
+/// A recorded event of the Conversation API, pushed.
+pub fn rtc(number: i64, file: &str, received_at: &str) -> Arrival {
+    let body = data::bytes(&format!("rtc/{file}.json"));
+    arrival(number, Endpoint::Rtc, &body, instant(received_at))
+}
+
+/// A leg of a minute in the list of calls.
+pub fn listed(leg: &str, direction: &str) -> ListedCall {
+    ListedCall {
+        leg_id: LegId::parse(leg).expect("it is an id"),
+        conversation_id: Some(id(CONVERSATION)),
+        status: Some("completed".to_owned()),
+        direction: Some(direction.to_owned()),
+        from: Some("447700900001".to_owned()),
+        to: Some("447700900100".to_owned()),
+        rate: Some("0.01".to_owned()),
+        price: Some("0.01".to_owned()),
+        duration: Some(60),
+        start_time: Some(instant("2026-03-09T10:15:41Z")),
+        end_time: Some(instant("2026-03-09T10:16:41Z")),
+        network: None,
+    }
+}
+
 /// Some of the versions, each taken ten seconds after the one before it.
-fn versions(range: Range<usize>) -> Vec<Snapshot> {
+pub fn versions(range: Range<usize>) -> Vec<Snapshot> {
     let taken_at = |number: u32| format!("2026-03-09T10:16:{:02}Z", number * 10);
     let version =
         |(number, file): (u32, &&str)| snapshot(CONVERSATION, number, &taken_at(number), &[whole(file)]);
     (1..).zip(&VERSIONS).skip(range.start).take(range.len()).map(version).collect()
 }
 
-fn whole(file: &str) -> (DocumentName, String) {
+pub fn whole(file: &str) -> (DocumentName, String) {
     (DocumentName::Conversation, file.to_owned())
 }
 
 /// A version of recorded documents; confirmed a second later.
-fn snapshot(conversation: &str, number: u32, taken_at: &str, files: &[(DocumentName, String)]) -> Snapshot {
+pub fn snapshot(
+    conversation: &str,
+    number: u32,
+    taken_at: &str,
+    files: &[(DocumentName, String)],
+) -> Snapshot {
     let document = |(name, file): &(DocumentName, String)| {
         Document::new(name.clone(), data::bytes(&format!("conversations/{file}.json")))
     };
@@ -694,7 +1091,7 @@ fn snapshot(conversation: &str, number: u32, taken_at: &str, files: &[(DocumentN
     }
 }
 
-fn history(conversation: &str, arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>) -> History {
+pub fn history(conversation: &str, arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>) -> History {
     let fetch = FetchState {
         application_id: Some(ApplicationId::parse(APPLICATION).expect("it is an id")),
         ..FetchState::default()
@@ -709,10 +1106,10 @@ fn history(conversation: &str, arrivals: Vec<Arrival>, snapshots: Vec<Snapshot>)
     }
 }
 
-fn id(text: &str) -> ConversationId {
+pub fn id(text: &str) -> ConversationId {
     ConversationId::parse(text).expect("it is an id")
 }
 
-fn instant(text: &str) -> Timestamp {
+pub fn instant(text: &str) -> Timestamp {
     text.parse().expect("it is an instant")
 }

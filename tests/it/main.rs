@@ -11,6 +11,7 @@ mod interpret;
 mod layers;
 mod look;
 mod migrations;
+mod order;
 mod pace;
 mod process;
 mod query;

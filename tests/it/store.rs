@@ -9,7 +9,7 @@ use std::sync::Arc;
 use conversationd::domain::arrival::{Delivery, Endpoint, Method, NewArrival, Origin};
 use conversationd::domain::call::{CallList, ListedCall};
 use conversationd::domain::conversation::{
-    Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegStatus, Member, MemberState,
+    Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegSource, LegStatus, Member, MemberState,
 };
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{
@@ -1541,6 +1541,7 @@ fn full_legs() -> Vec<Leg> {
         duration: Some(61),
         price: text("0.50"),
         statuses: vec![status("started", 1, None), status(ODD, 2, Some("beep_start"))],
+        source: Some(LegSource::CallsList),
     };
     let bare = Leg {
         id: leg_id("leg-of-nobody"),
@@ -1551,6 +1552,7 @@ fn full_legs() -> Vec<Leg> {
         duration: None,
         price: None,
         statuses: Vec::new(),
+        source: None,
     };
     vec![full, bare]
 }

@@ -1,26 +1,48 @@
-//! Who took part: every version's members, put together.
+//! Who took part: every version's members and every event's, put together.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
-use crate::domain::conversation::{Member, MemberState};
-use crate::domain::ids::MemberId;
-use crate::domain::snapshot::{DocumentName, Snapshot};
+use super::identity::Identities;
+use super::reading::{EventTold, Known, Reading};
+use super::states::{self, EARMUFFED, MUTED, Manner, UNEARMUFFED, UNMUTED, Word};
+use crate::domain::conversation::{Channel, Member};
+use crate::domain::ids::{LegId, MemberId};
+use crate::domain::snapshot::{Document, DocumentName, Snapshot};
 use crate::vonage::document::{ConversationDocument, MemberDocument, MembersPage};
+use crate::vonage::event::{MemberTold, Says, Switch};
 
-/// The members in every version, by the time of their first state. `snapshots` are by number.
-pub(super) fn members(snapshots: &[&Snapshot]) -> Vec<Member> {
-    let mut members: BTreeMap<MemberId, Member> = BTreeMap::new();
-    for snapshot in snapshots {
-        let source = format!("snapshot {}", snapshot.number);
-        for document in member_documents(snapshot) {
-            let Some(id) = document.id() else { continue };
-            let member = members.entry(id.clone()).or_insert_with(|| unknown(id));
-            update(member, &document, &source);
+/// What is told of one member.
+#[derive(Debug, Default)]
+struct Account {
+    user_id: Option<String>,
+    name: Option<String>,
+    channel: Option<Channel>,
+    leg_ids: Vec<LegId>,
+    words: Vec<Word>,
+}
+
+/// A member in a version.
+struct InVersion {
+    document: MemberDocument,
+    known: Known,
+    source: String,
+}
+
+/// Every member that a version or an event names, by the time of their first state.
+pub(super) fn members(reading: &Reading<'_>) -> Vec<Member> {
+    let documents: Vec<InVersion> =
+        reading.snapshots.iter().flat_map(|snapshot| member_documents(snapshot)).collect();
+    let identities = Identities::of(documents.iter().map(|one| &one.document), &reading.events);
+    let mut accounts: BTreeMap<MemberId, Account> = BTreeMap::new();
+    for one in &documents {
+        if let Some(id) = one.document.id() {
+            accounts.entry(id).or_default().see(one);
         }
     }
-    let mut members: Vec<Member> = members.into_values().map(ordered).collect();
+    for told in &reading.events {
+        hear(&mut accounts, told, &identities);
+    }
+    let mut members: Vec<Member> = accounts.into_iter().map(|(id, account)| account.member(id)).collect();
     members.sort_by_key(|member| {
         let first = member.states.first().and_then(|state| state.at);
         (first.is_none(), first, member.id.clone())
@@ -29,85 +51,146 @@ pub(super) fn members(snapshots: &[&Snapshot]) -> Vec<Member> {
 }
 
 /// Embedded members, then short forms, then single members: the fullest last.
-fn member_documents(snapshot: &Snapshot) -> Vec<MemberDocument> {
+fn member_documents(snapshot: &Snapshot) -> Vec<InVersion> {
     let mut short = Vec::new();
     let mut full = Vec::new();
-    for document in &snapshot.sighting.documents {
-        match &document.name {
-            DocumentName::Conversation => {
-                short.extend(
-                    ConversationDocument::read(&document.body)
-                        .and_then(|own| own.members())
-                        .into_iter()
-                        .flatten(),
-                );
-            }
-            DocumentName::Members(_) => {
-                short.extend(MembersPage::read(&document.body).into_iter().flat_map(|page| page.members));
-            }
-            DocumentName::Member(_) => full.extend(MemberDocument::read(&document.body)),
-            DocumentName::Events { .. } => {}
+    for (place, document) in snapshot.sighting.documents.iter().enumerate() {
+        let versions = read_members(document).into_iter().map(|document| InVersion {
+            document,
+            known: Known::from_snapshot(snapshot, place),
+            source: format!("snapshot {}", snapshot.number),
+        });
+        if matches!(document.name, DocumentName::Member(_)) {
+            full.extend(versions);
+        } else {
+            short.extend(versions);
         }
     }
     short.extend(full);
     short
 }
 
-fn unknown(id: MemberId) -> Member {
-    Member {
-        id,
-        user_id: None,
-        name: None,
-        state: None,
-        channel: None,
-        leg_ids: Vec::new(),
-        states: Vec::new(),
+fn read_members(document: &Document) -> Vec<MemberDocument> {
+    let body = &document.body;
+    match &document.name {
+        DocumentName::Conversation => {
+            ConversationDocument::read(body).and_then(|own| own.members()).unwrap_or_default()
+        }
+        DocumentName::Members(_) => MembersPage::read(body).map(|page| page.members).unwrap_or_default(),
+        DocumentName::Member(_) => MemberDocument::read(body).into_iter().collect(),
+        DocumentName::Events { .. } => Vec::new(),
     }
 }
 
-fn update(member: &mut Member, document: &MemberDocument, source: &str) {
-    member.user_id = document.user_id().or(member.user_id.take());
-    member.name = document.name().or(member.name.take());
-    member.channel = document.channel().or(member.channel.take());
-    for leg in document.leg_ids() {
-        if !member.leg_ids.contains(&leg) {
-            member.leg_ids.push(leg);
+fn hear(accounts: &mut BTreeMap<MemberId, Account>, told: &EventTold, identities: &Identities) {
+    match told.event.says() {
+        Says::State(state) => {
+            if let Some(member) = identities.of_state(&state) {
+                accounts.entry(member).or_default().hear_state(&state, told);
+            }
+        }
+        Says::Media(media) => {
+            let account = accounts.entry(identities.of_media(&media)).or_default();
+            account.connect(media.channel, media.leg_ids);
+            if let Some(muted) = media.sound.muted {
+                account.hear_sound((Switch::Mute, muted), Manner::Set, told);
+            }
+            if let Some(earmuffed) = media.sound.earmuffed {
+                account.hear_sound((Switch::Earmuff, earmuffed), Manner::Set, told);
+            }
+        }
+        Says::Switch(switched) => {
+            let account = accounts.entry(identities.of_switch(&switched)).or_default();
+            account.hear_sound((switched.switch, switched.on), Manner::Switched, told);
+        }
+        Says::Leg(_) | Says::Other => {}
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    /// Takes what a document says: of two documents, the later one is right.
+    fn see(&mut self, one: &InVersion) {
+        let document = &one.document;
+        self.user_id = document.user_id().or(self.user_id.take());
+        self.name = document.name().or(self.name.take());
+        self.channel = document.channel().or(self.channel.take());
+        self.add_legs(document.leg_ids());
+        let word = |state: String, at| Word {
+            state,
+            at,
+            known: one.known,
+            source: one.source.clone(),
+            manner: Manner::Exact,
+        };
+        let timed = document.timed_states();
+        // Its time is in the document, unless the member was in another state after it.
+        if let Some(state) = document.state() {
+            let last = timed.iter().max_by_key(|(_, at)| *at);
+            if last.is_none_or(|(last, _)| *last != state) {
+                self.words.push(word(state, None));
+            }
+        }
+        self.words.extend(timed.into_iter().map(|(state, at)| word(state, Some(at))));
+    }
+
+    /// Takes from an event what no document says.
+    fn hear_state(&mut self, state: &MemberTold, told: &EventTold) {
+        self.user_id = self.user_id.take().or_else(|| state.user_id.clone());
+        self.name = self.name.take().or_else(|| state.name.clone());
+        self.connect(state.channel.clone(), state.leg_ids.clone());
+        let word = |state: &str, at, manner| Word {
+            state: state.to_owned(),
+            at,
+            known: told.known,
+            source: told.source.clone(),
+            manner,
+        };
+        let is_events_own = state.at == told.event.timestamp();
+        let manner = if is_events_own { Manner::Nearly } else { Manner::Exact };
+        self.words.push(word(&state.state, state.at, manner));
+        self.words.extend(state.earlier.iter().map(|(state, at)| word(state, Some(*at), Manner::Exact)));
+    }
+
+    fn hear_sound(&mut self, (switch, on): (Switch, bool), manner: Manner, told: &EventTold) {
+        let state = match (switch, on) {
+            (Switch::Mute, true) => MUTED,
+            (Switch::Mute, false) => UNMUTED,
+            (Switch::Earmuff, true) => EARMUFFED,
+            (Switch::Earmuff, false) => UNEARMUFFED,
+        };
+        self.words.push(Word {
+            state: state.to_owned(),
+            at: told.event.timestamp(),
+            known: told.known,
+            source: told.source.clone(),
+            manner,
+        });
+    }
+
+    fn connect(&mut self, channel: Option<Channel>, leg_ids: Vec<LegId>) {
+        self.channel = self.channel.take().or(channel);
+        self.add_legs(leg_ids);
+    }
+
+    fn add_legs(&mut self, leg_ids: Vec<LegId>) {
+        for leg in leg_ids {
+            if !self.leg_ids.contains(&leg) {
+                self.leg_ids.push(leg);
+            }
         }
     }
-    for (state, at) in document.timed_states() {
-        note(member, &state, Some(at), source);
-    }
-    if let Some(state) = document.state() {
-        note(member, &state, None, source);
-        member.state = Some(state);
-    }
-}
 
-/// Notes a state, unless it is known for that time already: the first that told stays its source.
-fn note(member: &mut Member, state: &str, at: Option<Timestamp>, source: &str) {
-    if !member.states.iter().any(|known| known.state == state && known.at == at) {
-        member.states.push(MemberState { state: state.to_owned(), at, source: source.to_owned() });
-    }
-}
-
-/// States by time. One without a time says nothing that the same state with a time does not say better.
-fn ordered(mut member: Member) -> Member {
-    let timed: Vec<String> =
-        member.states.iter().filter(|state| state.at.is_some()).map(|state| state.state.clone()).collect();
-    member.states.retain(|state| state.at.is_some() || !timed.contains(&state.state));
-    member.states.sort_by(|left, right| {
-        let key = |state: &MemberState| (state.at.is_none(), state.at, rank(&state.state));
-        key(left).cmp(&key(right)).then_with(|| left.state.cmp(&right.state))
-    });
-    member
-}
-
-/// The order of states that have the same time.
-fn rank(state: &str) -> u8 {
-    match state {
-        "INVITED" => 0,
-        "JOINED" => 1,
-        "LEFT" => 3,
-        _ => 2,
+    fn member(self, id: MemberId) -> Member {
+        Member {
+            id,
+            user_id: self.user_id,
+            name: self.name,
+            state: states::latest(&self.words),
+            channel: self.channel,
+            leg_ids: self.leg_ids,
+            states: states::states(&self.words),
+        }
     }
 }

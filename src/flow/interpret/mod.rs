@@ -2,8 +2,13 @@
 //! history nor repetitions in it change the outcome.
 
 mod capture;
+mod identity;
 mod legs;
+mod listed;
 mod members;
+mod reading;
+mod states;
+mod statuses;
 
 use jiff::Timestamp;
 
@@ -13,16 +18,16 @@ use crate::domain::snapshot::{DocumentName, Snapshot};
 use crate::vonage::document::ConversationDocument;
 
 use legs::LegAccount;
+use reading::Reading;
 
-/// Folds both logs of a conversation.
+/// Folds both logs of a conversation, and the list of its calls.
 #[must_use]
 pub fn interpret(history: &History) -> Interpretation {
-    let mut snapshots: Vec<&Snapshot> = history.snapshots.iter().collect();
-    snapshots.sort_by_key(|snapshot| snapshot.number);
-    let members = members::members(&snapshots);
-    let legs = legs::accounts(&history.arrivals, &members);
+    let reading = Reading::of(history);
+    let members = members::members(&reading);
+    let legs = legs::accounts(&reading, &members);
     let documents: Vec<ConversationDocument> =
-        snapshots.iter().filter_map(|snapshot| own_document(snapshot)).collect();
+        reading.snapshots.iter().filter_map(|snapshot| own_document(snapshot)).collect();
 
     let first = legs.first();
     let ending = ending(history, &legs);
@@ -37,7 +42,7 @@ pub fn interpret(history: &History) -> Interpretation {
         id: history.conversation_id.clone(),
         name: documents.iter().rev().find_map(ConversationDocument::name),
         application_id: history.fetch.application_id.clone(),
-        capture: capture::capture(history, &snapshots),
+        capture: capture::capture(history, &reading),
         direction: first.and_then(|first| first.leg.direction.clone()),
         from: first.and_then(|first| first.leg.from.clone()),
         to: first.and_then(|first| first.leg.to.clone()),
@@ -48,7 +53,7 @@ pub fn interpret(history: &History) -> Interpretation {
         duration: first.and_then(|first| first.leg.duration),
         price: first.and_then(|first| first.leg.price.clone()),
         status: first.and_then(|first| first.leg.status.clone()),
-        latest_snapshot: snapshots.last().map(|snapshot| snapshot.number),
+        latest_snapshot: reading.snapshots.last().map(|snapshot| snapshot.number),
         members,
         legs: legs.into_iter().map(|account| account.leg).collect(),
     }

@@ -9,7 +9,7 @@ use sqlx::{query, query_scalar};
 
 use super::rows::Table;
 use super::{Stale, StoreError, json};
-use crate::domain::conversation::{Ending, Interpretation, Leg, Member};
+use crate::domain::conversation::{Ending, Interpretation, Leg, LegSource, Member};
 use crate::domain::history::Revision;
 use crate::domain::ids::ConversationId;
 
@@ -134,8 +134,9 @@ const INSERT_MEMBER_STATES: &str = "
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)";
 
 const INSERT_LEGS: &str = "
-    INSERT INTO legs (conversation_id, position, id, direction, caller, callee, status, duration, price)
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8
+    INSERT INTO legs (conversation_id, position, id, direction, caller, callee, status, duration, price, source)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
+        value->>9
     FROM json_each(?)";
 
 const INSERT_LEG_STATUSES: &str = "
@@ -200,7 +201,8 @@ impl Rows {
                 leg.to,
                 leg.status,
                 leg.duration,
-                leg.price
+                leg.price,
+                leg.source.map(LegSource::as_str)
             ]));
             for (at, status) in leg.statuses.iter().enumerate() {
                 let told_at = status.at.as_microsecond();

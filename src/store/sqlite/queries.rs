@@ -9,7 +9,7 @@ use sqlx::{query, query_scalar};
 use super::rows::Table;
 use super::{Listed, Position, StoreError};
 use crate::domain::conversation::{
-    Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegStatus, Member, MemberState,
+    Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegSource, LegStatus, Member, MemberState,
 };
 use crate::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
 
@@ -216,6 +216,7 @@ fn leg_row(row: &SqliteRow, statuses: Vec<LegStatus>) -> Result<Leg, StoreError>
         duration: LEGS.get(row, "duration")?,
         price: LEGS.get(row, "price")?,
         statuses,
+        source: LEGS.parsed_option(row, "source", LegSource::named)?,
     })
 }
 

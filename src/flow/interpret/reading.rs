@@ -1,0 +1,148 @@
+//! A history in order, each thing in it once, and the events that both logs hold.
+
+use jiff::Timestamp;
+
+use crate::domain::arrival::{Arrival, Endpoint};
+use crate::domain::call::ListedCall;
+use crate::domain::history::History;
+use crate::domain::ids::ConversationId;
+use crate::domain::snapshot::{DocumentName, Snapshot};
+use crate::vonage::event::{ConversationEvent, EventsPage};
+
+/// What an interpretation is made of, whatever the order of the history.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    /// Whose history.
+    pub(super) conversation: &'a ConversationId,
+    /// By number: webhooks of the Voice API.
+    pub(super) webhooks: Vec<&'a Arrival>,
+    /// By number.
+    pub(super) snapshots: Vec<&'a Snapshot>,
+    /// By leg.
+    pub(super) listed: Vec<&'a ListedCall>,
+    /// By Vonage's time. One event may be here several times, from both logs.
+    pub(super) events: Vec<EventTold>,
+}
+
+/// An event, and who told of it when.
+#[derive(Debug)]
+pub(super) struct EventTold {
+    pub(super) event: ConversationEvent,
+    pub(super) known: Known,
+    /// What told: `rtc`, `event 7`.
+    pub(super) source: String,
+}
+
+/// When something was known here. What is less was known first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Known {
+    pub(super) at: Timestamp,
+    /// A webhook is the first to tell of what a look finds at the same moment.
+    log: Log,
+    /// The number in that log.
+    number: i64,
+    /// Where in it.
+    place: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Log {
+    Arrivals,
+    Snapshots,
+}
+
+// === impl Known ===
+
+impl Known {
+    pub(super) fn from_arrival(arrival: &Arrival) -> Self {
+        Self { at: arrival.event.received_at, log: Log::Arrivals, number: arrival.number, place: 0 }
+    }
+
+    /// `place` is that of the document in the version.
+    pub(super) fn from_snapshot(snapshot: &Snapshot, place: usize) -> Self {
+        let (at, number) = (snapshot.sighting.taken_at, i64::from(snapshot.number));
+        Self { at, log: Log::Snapshots, number, place }
+    }
+
+    /// Whether a webhook told, and not a look.
+    pub(super) fn is_by_webhook(self) -> bool {
+        self.log == Log::Arrivals
+    }
+}
+
+// === impl Reading ===
+
+impl<'a> Reading<'a> {
+    pub(super) fn of(history: &'a History) -> Self {
+        let mut arrivals: Vec<&Arrival> = history.arrivals.iter().collect();
+        arrivals.sort_by_key(|arrival| (arrival.number, arrival.deliveries));
+        arrivals.dedup_by_key(|arrival| arrival.number);
+        let mut snapshots: Vec<&Snapshot> = history.snapshots.iter().collect();
+        snapshots.sort_by_key(|snapshot| (snapshot.number, snapshot.confirmed_at));
+        snapshots.dedup_by_key(|snapshot| snapshot.number);
+        let (events, webhooks): (Vec<&Arrival>, Vec<&Arrival>) =
+            arrivals.into_iter().partition(|arrival| is_event(arrival));
+        let mut reading = Self {
+            conversation: &history.conversation_id,
+            webhooks,
+            snapshots,
+            listed: listed(history),
+            events: Vec::new(),
+        };
+        reading.events = reading.told(&events);
+        reading
+    }
+
+    fn told(&self, arrivals: &[&Arrival]) -> Vec<EventTold> {
+        let pushed = arrivals.iter().filter_map(|arrival| {
+            let event = ConversationEvent::from_slice(&arrival.event.delivery.body)?;
+            Some(EventTold { event, known: Known::from_arrival(arrival), source: "rtc".to_owned() })
+        });
+        let read = self.snapshots.iter().flat_map(|snapshot| events_of(snapshot));
+        let is_here = |told: &EventTold| {
+            told.event.conversation_id().is_none_or(|conversation| conversation == *self.conversation)
+        };
+        let mut events: Vec<EventTold> = pushed.chain(read).filter(is_here).collect();
+        events.sort_by_cached_key(|told| {
+            (told.event.timestamp(), told.event.id(), told.event.kind().to_owned(), told.known)
+        });
+        events
+    }
+}
+
+/// Whether an arrival is an event of the Conversation API; some are sent to the voice webhook's address.
+fn is_event(arrival: &Arrival) -> bool {
+    let kind = &arrival.event.kind;
+    arrival.event.delivery.endpoint == Endpoint::Rtc || kind == "rtc" || kind.contains(':')
+}
+
+fn events_of(snapshot: &Snapshot) -> Vec<EventTold> {
+    let pages = snapshot
+        .sighting
+        .documents
+        .iter()
+        .enumerate()
+        .filter(|(_, document)| matches!(document.name, DocumentName::Events { .. }));
+    let mut told = Vec::new();
+    for (place, document) in pages {
+        for event in EventsPage::read(&document.body).into_iter().flat_map(|page| page.events) {
+            let source =
+                event.id().map_or(format!("snapshot {}", snapshot.number), |id| format!("event {id}"));
+            told.push(EventTold { event, known: Known::from_snapshot(snapshot, place), source });
+        }
+    }
+    told
+}
+
+/// The listed legs of this conversation, by leg. Of two that are the same leg, the one that tells more is last.
+fn listed(history: &History) -> Vec<&ListedCall> {
+    let is_here = |call: &&ListedCall| {
+        call.conversation_id.as_ref().is_none_or(|conversation| *conversation == history.conversation_id)
+    };
+    let mut listed: Vec<&ListedCall> = history.listed.iter().filter(is_here).collect();
+    listed.sort_by_key(|call| {
+        let told = (call.end_time, call.start_time, call.duration, &call.price, &call.status);
+        (&call.leg_id, told, (&call.direction, &call.from, &call.to))
+    });
+    listed
+}

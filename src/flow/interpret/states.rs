@@ -1,0 +1,122 @@
+//! One member's states: everything that was told of them, put together.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::reading::Known;
+use crate::domain::conversation::MemberState;
+
+/// How much later than what it tells of an event may be made.
+const MADE_LATER: SignedDuration = SignedDuration::from_secs(1);
+
+/// A state that something told.
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    pub(super) state: String,
+    pub(super) at: Option<Timestamp>,
+    pub(super) known: Known,
+    pub(super) source: String,
+    pub(super) manner: Manner,
+}
+
+/// How a state was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Manner {
+    /// With its time, or with none.
+    Exact,
+    /// With the time at which the event was made: some milliseconds later.
+    Nearly,
+    /// The member's sound was switched.
+    Switched,
+    /// The member's sound is set so, whatever it was before.
+    Set,
+}
+
+impl Word {
+    fn is_sound(&self) -> bool {
+        matches!(self.manner, Manner::Switched | Manner::Set)
+    }
+}
+
+/// The states that are told, by time, each once and from whoever told first.
+pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
+    // Who told it first may have been less exact than another.
+    let is_exact = |word: &&Word| {
+        let same = |other: &&Word| other.state == word.state && other.at == word.at;
+        word.at.is_some() && told.iter().filter(same).any(|other| other.manner == Manner::Exact)
+    };
+    let mut words: Vec<&Word> = told.iter().collect();
+    words.sort_by_key(|word| {
+        // What was switched is told as such, though its setting may have been told before.
+        let switched = (word.manner == Manner::Set, word.known);
+        (word.at.is_none(), word.at, rank(&word.state), &word.state, switched, &word.source)
+    });
+    words.dedup_by(|later, first| later.state == first.state && later.at == first.at);
+    let (sounds, mut words): (Vec<&Word>, Vec<&Word>) = words.into_iter().partition(|word| word.is_sound());
+    words.retain(|word| !told.iter().any(|other| says_better(other, word)) || is_exact(word));
+    words.extend(changes(&sounds));
+    words.sort_by_key(|word| (word.at.is_none(), word.at, rank(&word.state), &word.state));
+    words
+        .into_iter()
+        .map(|word| MemberState { state: word.state.clone(), at: word.at, source: word.source.clone() })
+        .collect()
+}
+
+/// A state without a time says nothing that the same state with a time does not say better, and one with the
+/// time of its event nothing that the same state with its own does not.
+fn says_better(better: &Word, word: &Word) -> bool {
+    let (Some(better_at), true) = (better.at, better.state == word.state) else { return false };
+    match word.at {
+        None => true,
+        Some(at) => {
+            let later = at.duration_since(better_at);
+            let is_near = SignedDuration::ZERO < later && later <= MADE_LATER;
+            word.manner == Manner::Nearly && better.manner == Manner::Exact && is_near
+        }
+    }
+}
+
+/// The words, in order, that change how the sound is set. At first it is not known to be switched off.
+fn changes<'a>(sounds: &[&'a Word]) -> Vec<&'a Word> {
+    let (mut muted, mut earmuffed) = (None, None);
+    let mut changes = Vec::new();
+    for word in sounds {
+        let (setting, is_on) = match word.state.as_str() {
+            MUTED => (&mut muted, true),
+            UNMUTED => (&mut muted, false),
+            EARMUFFED => (&mut earmuffed, true),
+            _ => (&mut earmuffed, false),
+        };
+        let says_nothing =
+            *setting == Some(is_on) || (setting.is_none() && !is_on && word.manner == Manner::Set);
+        *setting = Some(is_on);
+        if !says_nothing {
+            changes.push(*word);
+        }
+    }
+    changes
+}
+
+pub(super) const MUTED: &str = "MUTED";
+pub(super) const UNMUTED: &str = "UNMUTED";
+pub(super) const EARMUFFED: &str = "EARMUFFED";
+pub(super) const UNEARMUFFED: &str = "UNEARMUFFED";
+
+/// The state that the member is in: the latest. What has no time of its own was so when it was known.
+pub(super) fn latest(words: &[Word]) -> Option<String> {
+    let states = words.iter().filter(|word| !word.is_sound());
+    let latest = states.max_by_key(|word| {
+        let tie = if word.at.is_some() { None } else { Some(word.known) };
+        (word.at.unwrap_or(word.known.at), rank(&word.state), tie, &word.state)
+    });
+    latest.map(|word| word.state.clone())
+}
+
+/// The order of states that have the same time.
+fn rank(state: &str) -> u8 {
+    match state {
+        "INVITED" => 0,
+        "JOINED" => 1,
+        "LEFT" => 3,
+        _ => 2,
+    }
+}
