@@ -9,4 +9,5 @@ pub mod fetch;
 pub mod history;
 pub mod ids;
 pub mod instant;
+pub mod reply;
 pub mod snapshot;
