@@ -78,6 +78,34 @@ impl Webhook {
             .unwrap_or_else(|| "unknown".to_owned())
     }
 
+    /// Which webhook a fallback webhook stands for: what `original_request.type` says, and without it an answer
+    /// webhook if it looks like one.
+    #[must_use]
+    pub fn stands_for(&self) -> Endpoint {
+        let original =
+            json::object(&self.0, "original_request").and_then(|original| json::text(original, "type"));
+        match original.map(|kind| kind.to_ascii_lowercase()).as_deref() {
+            Some("answer") => Endpoint::Answer,
+            Some("event") => Endpoint::Event,
+            _ if self.looks_like_an_answer() => Endpoint::Answer,
+            _ => Endpoint::Event,
+        }
+    }
+
+    /// Answer webhooks say who calls whom and nothing that happened. The `reason` of a fallback webhook is no
+    /// tell of an error event.
+    fn looks_like_an_answer(&self) -> bool {
+        let told = |key: &str| json::text(&self.0, key).is_some();
+        let is_silent = matches!(self.kind_without_status(), None | Some("error"));
+        is_silent && !told("status") && told("to") && told("uuid")
+    }
+
+    /// Why a fallback webhook was sent.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        json::text(&self.0, "reason")
+    }
+
     /// The kind of a webhook that is not a leg's status; the order of the questions matters.
     fn kind_without_status(&self) -> Option<&'static str> {
         let has = |key: &str| self.0.get(key).is_some_and(|value| !value.is_null());

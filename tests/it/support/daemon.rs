@@ -1,7 +1,7 @@
 //! A daemon and a simulated Vonage that know each other, spoken to in verbs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+use url::Url;
 
 use super::keys;
 
@@ -37,6 +38,10 @@ pub struct World {
     pub signatures: &'static str,
     /// More lines of configuration, before the application.
     pub more: &'static str,
+    /// More lines of `[answer]`.
+    pub answer: String,
+    /// More sections and applications, at the end.
+    pub sections: String,
     /// Tells the time to both.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,6 +53,8 @@ impl Default for World {
             family: "v0.3",
             signatures: "required",
             more: "requests_per_second = 500",
+            answer: String::new(),
+            sections: String::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -128,6 +135,7 @@ signatures = "{signatures}"
 listen = "127.0.0.1:0"
 [answer]
 ncco_file = "{ncco}"
+{answer}
 [store]
 url = "sqlite:{store}"
 [fetch]
@@ -139,7 +147,10 @@ private_key_file = "{key}"
 signature_secret_file = "{secret}"
 api_key = "{api_key}"
 api_url = "{api_url}"
+{sections}
 "#,
+        answer = world.answer,
+        sections = world.sections.replace("{directory}", &directory.display().to_string()),
         signatures = world.signatures,
         ncco = place("ncco.json"),
         store = place("conversationd.db"),
@@ -188,6 +199,16 @@ impl TestDaemon {
     pub fn advance(&self, clock: &ManualClock, by: SignedDuration) {
         clock.advance(by);
         self.running().wake();
+    }
+
+    /// Where webhooks go.
+    pub fn public_url(&self) -> Url {
+        format!("http://{}/", self.running().public).parse().expect("it is a URL")
+    }
+
+    /// The store's file.
+    pub fn store_path(&self) -> PathBuf {
+        self.directory.path().join("conversationd.db")
     }
 
     /// The store's bytes, with those that are still in the log.
