@@ -9,6 +9,7 @@ use axum::Router;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
+use url::Url;
 
 use crate::config::{Application, Config};
 use crate::domain::clock::Clock;
@@ -18,16 +19,18 @@ use crate::domain::snapshot::Sighting;
 use crate::flow::Wake;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
+use crate::flow::forward::Forward;
 use crate::flow::heartbeat::Heartbeat;
 use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
 use crate::flow::reconcile::{self, Reconciler};
-use crate::http::Ncco;
 use crate::http::query::Query;
 use crate::http::webhooks::Webhooks;
+use crate::http::{Answers, Ncco};
 use crate::lifecycle::{self, End, Lifecycle, Status};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry;
+use crate::upstream::Upstream;
 use crate::vonage::client::{self, Asked, Client, Look};
 use crate::vonage::pace::Pace;
 use crate::vonage::region::RegionHosts;
@@ -165,7 +168,7 @@ pub async fn start(
     };
     let webhooks = Webhooks {
         receiver: Arc::new(Receiver::new(receiver)),
-        ncco: config.ncco.clone().unwrap_or_else(Ncco::empty),
+        answers: answers(&config)?,
         max_body_bytes: config.max_body_bytes,
     };
     let query = Query { store: Arc::clone(&store), clock, metrics: telemetry::metrics_text };
@@ -276,6 +279,19 @@ fn verifier(applications: &[Application]) -> Verifier {
         Some(Signer::new(application.id.clone(), application.api_key.clone(), secret))
     });
     Verifier::new(signers.collect())
+}
+
+/// What webhooks are replied to with, and who is asked.
+fn answers(config: &Config) -> Result<Answers, DaemonError> {
+    let upstream = |url: &Option<Url>| {
+        let timeout = config.forward_timeout.unsigned_abs();
+        url.clone().map(|url| Upstream::new(url, timeout)).transpose().map_err(DaemonError::Tls)
+    };
+    Ok(Answers {
+        ncco: config.ncco.clone().unwrap_or_else(Ncco::empty),
+        of_calls: upstream(&config.answer_forward)?.map(Forward::of_answers).map(Arc::new),
+        to_events: upstream(&config.event_forward)?.map(Forward::of_events).map(Arc::new),
+    })
 }
 
 /// A client for each application. They keep one pace: Vonage's limits are the account's.

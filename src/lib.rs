@@ -14,9 +14,10 @@
 //! | 0 | [`domain`] | what exists; pure |
 //! | 1 | [`vonage`] | everything that knows Vonage's shapes or address |
 //! | 1 | [`store`] | everything that knows SQL |
+//! | 1 | [`upstream`] | the application behind this daemon, where webhooks are passed on to one |
 //! | 1 | [`lifecycle`] | soft and hard stop, tasks, systemd |
 //! | 1 | [`simulator`] | a Vonage on loopback, for the demo and the tests; it knows `domain` only, so that a misreading of Vonage cannot agree with itself |
-//! | 2 | [`flow`] | the steps: receive, fetch, interpret; and heartbeat, reconcile for what was missed |
+//! | 2 | [`flow`] | the steps: receive, forward, fetch, interpret; and heartbeat, reconcile for what was missed |
 //! | 3 | [`http`] | everything that knows status codes |
 //! | 4 | [`config`], [`telemetry`], [`daemon`] | settings, logs, and the wiring |
 //! | 5 | [`cli`], `main` | commands |
@@ -33,6 +34,10 @@
 //! up, appends it to the log in one transaction, commits once, and answers all. Only then does the reply go
 //! out, and a [wake-up](flow::Wake) without data. A redelivery meets the unique digest of the first and is
 //! counted there.
+//!
+//! Where another application decides, [`flow::forward`] passes the stored webhook on to it and judges its reply;
+//! [`http::webhooks`] passes that back, or the daemon's own in its place. What a call was given is kept behind the
+//! reply, with [`store::Store::reply`].
 //!
 //! An arrival owes a look by being in the log. Behind the reply, whoever works next posts the log to the
 //! conversations' accounts: which arrivals speak of one, and when its look is due. Whatever is read by
@@ -62,4 +67,5 @@ pub mod lifecycle;
 pub mod simulator;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;
 pub mod vonage;

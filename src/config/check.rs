@@ -8,12 +8,13 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use secrecy::{SecretSlice, SecretString};
 use toml::{Table, Value};
-use url::{Host, Url};
+use url::Url;
 
 use super::{Application, Config, Environment, Faults, Fetch};
 use crate::domain::ids::ApplicationId;
 use crate::flow::fetch::Patience;
 use crate::http::Ncco;
+use crate::upstream::{is_at, is_loopback};
 use crate::vonage::family::Family;
 use crate::vonage::token::TokenMint;
 
@@ -43,7 +44,10 @@ pub(super) fn check(
     let signatures = webhooks.one_of("signatures", &["auto", "required", "off"]);
     let query_listen = Section::of(&effective, "query", faults).private_address("listen");
     let ncco = Section::of(&effective, "answer", faults).ncco("ncco_file");
-    Section::of(&effective, "answer", faults).duration("forward_timeout", SignedDuration::from_millis(1));
+    let answer_forward = Section::of(&effective, "answer", faults).forward_url(webhooks_listen);
+    let event_forward = Section::of(&effective, "event", faults).forward_url(webhooks_listen);
+    let forward_timeout =
+        Section::of(&effective, "answer", faults).duration("forward_timeout", SignedDuration::from_millis(1));
     let reconcile_interval =
         Section::of(&effective, "reconcile", faults).duration("interval", SignedDuration::ZERO);
     let store = Section::of(&effective, "store", faults).store("url", environment);
@@ -64,6 +68,9 @@ pub(super) fn check(
         signed,
         query_listen: query_listen?,
         ncco: ncco.ok()?,
+        answer_forward: answer_forward.ok()?,
+        event_forward: event_forward.ok()?,
+        forward_timeout: forward_timeout?,
         store: store?,
         fetch: fetch?,
         reconcile_interval: reconcile_interval.filter(|interval| !interval.is_zero()),
@@ -89,11 +96,9 @@ fn fetch(section: &mut Section<'_>) -> Option<Fetch> {
 
 /// Settings that promise something this version does not do: better refused than silently not done.
 fn refuse_what_is_not_acted_on(effective: &Table, faults: &mut Faults) {
-    const UNSUPPORTED: [(&str, &str); 6] = [
+    const UNSUPPORTED: [(&str, &str); 4] = [
         ("query", "tokens"),
         ("query", "default_country"),
-        ("answer", "forward_url"),
-        ("event", "forward_url"),
         ("retention", "snapshots"),
         ("retention", "webhooks"),
     ];
@@ -303,19 +308,38 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The address of the application behind. `own` is where this daemon takes webhooks: passing them on to
+    /// itself would never end.
+    fn forward_url(&mut self, own: Option<SocketAddr>) -> Result<Option<Url>, Faulty> {
+        const KEY: &str = "forward_url";
+        if self.text(KEY).is_empty() {
+            return Ok(None);
+        }
+        let url = Url::parse(self.text(KEY)).ok().filter(|url| {
+            let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+            plain && matches!(url.scheme(), "http" | "https") && url.has_host()
+        });
+        let Some(url) = url else {
+            self.fault(KEY, "must be an http:// or https:// address without user, password and fragment");
+            return Err(Faulty);
+        };
+        if own.is_some_and(|own| is_at(&url, own)) && url.path().starts_with("/webhooks/") {
+            self.fault(
+                KEY,
+                "is this daemon's own webhooks.listen: name the address of the application behind it",
+            );
+            return Err(Faulty);
+        }
+        Ok(Some(url))
+    }
+
     /// The bearer token goes to this address: it must be the right one, and nobody may listen in.
     fn api_url(&mut self, key: &str) -> Option<Url> {
         let url = Url::parse(self.text(key)).ok().filter(|url| {
             let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
             plain && url.fragment().is_none() && url.has_host()
         });
-        let loopback = |url: &Url| match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        let safe = url.filter(|url| url.scheme() == "https" || (url.scheme() == "http" && loopback(url)));
+        let safe = url.filter(|url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url)));
         if safe.is_none() {
             self.fault(
                 key,

@@ -25,6 +25,9 @@ use crate::vonage::token::TokenMint;
 /// The commented file with every default.
 pub const DEFAULT_FILE: &str = include_str!("../../config/conversationd.toml");
 
+/// Vonage waits 5 s for the reply to an answer webhook, in which it is also stored.
+const LONGEST_USEFUL_FORWARD: SignedDuration = SignedDuration::from_secs(4);
+
 /// Where a configuration is looked for when nothing names one.
 const USUAL_PLACES: [&str; 2] = ["conversationd.toml", "/etc/conversationd/conversationd.toml"];
 
@@ -96,6 +99,12 @@ pub struct Config {
     pub query_listen: SocketAddr,
     /// What answer webhooks are replied to with; `None` where nothing is configured.
     pub ncco: Option<Ncco>,
+    /// Where answer webhooks are passed on to.
+    pub answer_forward: Option<Url>,
+    /// Where events are passed on to.
+    pub event_forward: Option<Url>,
+    /// How long whoever they are passed on to may take.
+    pub forward_timeout: SignedDuration,
     /// The store's file.
     pub store: PathBuf,
     /// How Vonage is asked.
@@ -186,9 +195,23 @@ impl Config {
                     .to_owned(),
             );
         }
-        if self.ncco.is_none() {
+        match (&self.ncco, &self.answer_forward) {
+            (None, None) => warnings.push(
+                "no answer.ncco_file is configured: a call that asks for its NCCO gets an empty one, and ends"
+                    .to_owned(),
+            ),
+            (None, Some(_)) => warnings.push(
+                "no answer.ncco_file is configured: while answer.forward_url fails, a call gets an empty NCCO, and \
+                 ends"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        if self.answer_forward.is_some() && self.forward_timeout > LONGEST_USEFUL_FORWARD {
             warnings.push(
-                "no answer.ncco_file is configured: a call that asks for its NCCO gets an empty one, and ends".to_owned(),
+                "answer.forward_timeout is longer than 4 s: Vonage gives an answer webhook 5 s, and would hear \
+                 nothing in time while answer.forward_url hangs"
+                    .to_owned(),
             );
         }
         warnings

@@ -10,4 +10,5 @@ pub mod gap;
 pub mod history;
 pub mod ids;
 pub mod instant;
+pub mod reply;
 pub mod snapshot;

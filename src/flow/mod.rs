@@ -1,7 +1,9 @@
 //! The data flow, one file per step.
 
+pub mod count;
 pub mod derive;
 pub mod fetch;
+pub mod forward;
 pub mod heartbeat;
 pub mod interpret;
 pub mod outage;

@@ -1,21 +1,31 @@
 //! A webhook arrives: is it believed, what does it speak of, and is it on disk.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::domain::arrival::{Delivery, NewArrival, Origin};
+use crate::domain::arrival::{Delivery, Endpoint, NewArrival, Origin};
 use crate::domain::clock::Clock;
-use crate::domain::ids::ApplicationId;
+use crate::domain::digest::Digest;
+use crate::domain::ids::{ApplicationId, ConversationId, LegId};
+use crate::domain::reply::{NewReply, Source, Upstream};
 use crate::lifecycle::Lifecycle;
 use crate::store::{Store, StoreError};
+use crate::vonage::event::ConversationEvent;
 use crate::vonage::signature::{Refusal, Verifier};
 use crate::vonage::webhook::{Unreadable, Webhook};
 
-use super::Wake;
+use super::{Wake, count};
 
 /// How long a caller is kept waiting for the disk. A call that hears silence for longer is worse than an
 /// NCCO that goes out before its webhook is stored.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long storing is tried again once the reply is out: Vonage does not send again what was replied to. Longer
+/// than another program should hold the store's lock, short enough for what waits to fit into memory.
+const PERSISTENCE: Duration = Duration::from_mins(1);
+
+/// The pause before storing is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Why a webhook was not taken. Tells its sender what to mend, and holds nothing of what was sent.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +58,34 @@ pub struct Request {
     pub application: Option<String>,
 }
 
+/// A webhook that was taken in, as far as its reply depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// What tells the arrival from others in the log.
+    pub arrival: Digest,
+    /// Where it came in.
+    pub endpoint: Endpoint,
+    /// Which webhook it is: a fallback webhook is an answer or an event.
+    pub stands_for: Endpoint,
+    /// The conversation it speaks of.
+    pub conversation_id: Option<ConversationId>,
+    /// The conversation that a `transfer` moved a leg to.
+    pub transferred_to: Option<ConversationId>,
+    /// The leg it speaks of.
+    pub leg_id: Option<LegId>,
+}
+
+/// What a webhook was replied to with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Where the reply came from.
+    pub source: Source,
+    /// How the application behind did, where it was asked.
+    pub upstream: Option<Upstream>,
+    /// The body, if it is not empty.
+    pub ncco: Option<Vec<u8>>,
+}
+
 /// Takes webhooks in.
 #[derive(Debug)]
 pub struct Receiver(Parts);
@@ -76,31 +114,32 @@ impl Receiver {
         Self(parts)
     }
 
-    /// Takes an event in. It is on disk when this returns `Ok`.
+    /// Takes a webhook in. It is on disk when this returns `Ok`, except where a caller waits for an NCCO and the
+    /// store is slow or fails: then storing goes on, and a loss is counted.
     ///
     /// # Errors
     /// When it is not to be believed, cannot be read, or could not be stored.
-    pub async fn event(&self, request: Request) -> Result<(), ReceiveError> {
-        let arrival = self.believed(request)?;
-        self.0.store.append(arrival).await.map_err(|why| {
-            count_refusal("not stored");
-            ReceiveError::NotStored(why)
-        })?;
-        self.wake();
-        Ok(())
+    pub async fn receive(&self, request: &Request) -> Result<Taken, ReceiveError> {
+        let (taken, arrival) = self.believed(request)?;
+        if taken.stands_for == Endpoint::Answer {
+            self.append_patiently(arrival).await;
+        } else {
+            self.0.store.append(arrival).await.map_err(|why| {
+                count::refusal("not stored");
+                ReceiveError::NotStored(why)
+            })?;
+            self.0.wakes.iter().for_each(Wake::wake);
+        }
+        Ok(taken)
     }
 
-    /// Takes an answer webhook in: a caller is waiting. It is on disk when this returns, unless the store is
-    /// slow or fails; then it returns all the same, storing goes on, and a loss is counted.
-    ///
-    /// # Errors
-    /// When it is not to be believed or cannot be read.
-    pub async fn answer(&self, request: Request) -> Result<(), ReceiveError> {
-        let arrival = self.believed(request)?;
+    /// Stores what a caller waits for. Returns when it is on disk, at the latest after [`ANSWER_PATIENCE`].
+    async fn append_patiently(&self, arrival: NewArrival) {
         let store = Arc::clone(&self.0.store);
         let wakes = self.0.wakes.clone();
+        let lifecycle = self.0.lifecycle.clone();
         let stored = self.0.lifecycle.finish(async move {
-            match store.append(arrival).await {
+            match persistently(&lifecycle, || store.append(arrival.clone())).await {
                 Ok(()) => wakes.iter().for_each(Wake::wake),
                 Err(error) => {
                     metrics::counter!("conversationd_answers_lost_total").increment(1);
@@ -111,55 +150,112 @@ impl Receiver {
         if tokio::time::timeout(ANSWER_PATIENCE, stored).await.is_err() {
             metrics::counter!("conversationd_answers_before_commit_total").increment(1);
         }
-        Ok(())
     }
 
-    fn wake(&self) {
-        self.0.wakes.iter().for_each(Wake::wake);
+    /// Keeps what a webhook was replied to with, behind the reply. A loss is counted.
+    pub fn replied(&self, taken: Taken, given: Given) {
+        let Given { source, upstream, ncco } = given;
+        let reply = NewReply {
+            arrival: taken.arrival,
+            endpoint: taken.endpoint,
+            conversation_id: taken.conversation_id,
+            transferred_to: taken.transferred_to,
+            leg_id: taken.leg_id,
+            replied_at: self.0.clock.now(),
+            source,
+            upstream,
+            ncco,
+        };
+        let store = Arc::clone(&self.0.store);
+        let lifecycle = self.0.lifecycle.clone();
+        self.0.lifecycle.finish(async move {
+            if let Err(error) = persistently(&lifecycle, || store.reply(reply.clone())).await {
+                metrics::counter!("conversationd_replies_lost_total").increment(1);
+                tracing::error!(%error, "what a webhook was replied to with could not be stored");
+            }
+        });
     }
 
     /// Everything up to the store: who sent it, and what it speaks of.
-    fn believed(&self, request: Request) -> Result<NewArrival, ReceiveError> {
+    fn believed(&self, request: &Request) -> Result<(Taken, NewArrival), ReceiveError> {
         let Request { delivery, authorization, application } = request;
         let received_at = self.0.clock.now();
         let (origin, signed_for) = match &self.0.verifier {
             None => (Origin::Unverified, None),
             Some(verifier) => {
                 let signed_for =
-                    verifier.verify(authorization.as_deref(), &delivery, received_at).map_err(refused)?;
+                    verifier.verify(authorization.as_deref(), delivery, received_at).map_err(refused)?;
                 (Origin::Signed, signed_for)
             }
         };
-        let application_id = self.application(signed_for, application.as_deref())?;
-        let webhook = Webhook::read(&delivery).map_err(|why| {
-            count_refusal("unreadable");
+        let named = self.application(signed_for, application.as_deref())?;
+        let webhook = Webhook::read(delivery).map_err(|why| {
+            count::refusal("unreadable");
             ReceiveError::Unreadable(why)
         })?;
-        let kind = webhook.kind(delivery.endpoint);
-        count_arrival(delivery.endpoint.as_str(), &kind);
-        Ok(NewArrival {
-            application_id,
+        let mut arrival = NewArrival {
+            delivery: delivery.clone(),
+            application_id: named,
             origin,
+            kind: String::new(),
             conversation_id: webhook.conversation_id(),
             transferred_to: webhook.transferred_to(),
-            kind,
             occurred_at: webhook.timestamp(),
             event_id: None,
             region: webhook.region_url(),
             fallback_reason: None,
             received_at,
-            delivery,
-        })
+        };
+        let stands_for = match delivery.endpoint {
+            Endpoint::Fallback => webhook.stands_for(),
+            endpoint => endpoint,
+        };
+        match delivery.endpoint {
+            Endpoint::Rtc => self.tell_event(&mut arrival, &webhook),
+            endpoint => {
+                arrival.kind = webhook.kind(stands_for);
+                arrival.fallback_reason = webhook.reason().filter(|_| endpoint == Endpoint::Fallback);
+            }
+        }
+        if arrival.application_id.is_none() {
+            arrival.application_id = self.only_application();
+        }
+        count::arrival(delivery.endpoint, &arrival.kind);
+        let taken = Taken {
+            arrival: arrival.identity().digest,
+            endpoint: delivery.endpoint,
+            stands_for,
+            conversation_id: arrival.conversation_id.clone(),
+            transferred_to: arrival.transferred_to.clone(),
+            leg_id: webhook.leg_id(),
+        };
+        Ok((taken, arrival))
     }
 
-    /// The application that signed, else the one in the path, else the only one.
+    /// What an event of the Conversation API says of itself. One without a type is kept all the same.
+    fn tell_event(&self, arrival: &mut NewArrival, webhook: &Webhook) {
+        let Some(event) = ConversationEvent::from_slice(&arrival.delivery.body) else {
+            arrival.kind = webhook.kind(Endpoint::Rtc);
+            return;
+        };
+        arrival.kind = event.kind().to_ascii_lowercase();
+        arrival.conversation_id = event.conversation_id();
+        arrival.event_id = event.id();
+        arrival.occurred_at = event.timestamp();
+        if arrival.application_id.is_none() {
+            // Anybody can write a body: it is believed only as far as it names one that is served.
+            arrival.application_id = event.application_id().filter(|id| self.0.applications.contains(id));
+        }
+    }
+
+    /// The application that signed, else the one in the path.
     fn application(
         &self,
         signed_for: Option<ApplicationId>,
         path: Option<&str>,
     ) -> Result<Option<ApplicationId>, ReceiveError> {
         let unknown = || {
-            count_refusal("unknown application");
+            count::refusal("unknown application");
             ReceiveError::UnknownApplication
         };
         let named = match path {
@@ -170,63 +266,43 @@ impl Receiver {
         };
         match (signed_for, named) {
             (Some(signed), Some(named)) if signed != named => Err(unknown()),
-            (Some(application), _) | (None, Some(application)) => Ok(Some(application)),
-            (None, None) => match self.0.applications.as_slice() {
-                [only] => Ok(Some(only.clone())),
-                _ => Ok(None),
-            },
+            (signed, named) => Ok(signed.or(named)),
+        }
+    }
+
+    fn only_application(&self) -> Option<ApplicationId> {
+        match self.0.applications.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Stores what nobody will send again, if need be by trying for [`PERSISTENCE`]; a daemon that stops has no time
+/// for that.
+async fn persistently<F>(lifecycle: &Lifecycle, mut store: impl FnMut() -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    let began = Instant::now();
+    loop {
+        let outcome = store().await;
+        if outcome.is_ok() || began.elapsed() > PERSISTENCE || lifecycle.soft_stop().is_cancelled() {
+            return outcome;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = lifecycle.soft_stop().cancelled() => {}
         }
     }
 }
 
 fn refused(why: Refusal) -> ReceiveError {
     if why == Refusal::Unsigned {
-        count_refusal("unsigned");
+        count::refusal("unsigned");
         ReceiveError::Unsigned(why)
     } else {
-        count_refusal("signature");
+        count::refusal("signature");
         ReceiveError::Forged(why)
     }
-}
-
-/// Counts a request that was not taken.
-pub fn count_refusal(reason: &'static str) {
-    metrics::counter!("conversationd_webhooks_refused_total", "reason" => reason).increment(1);
-}
-
-/// Kinds that are counted under their own name. The others share one: a sender chooses the text, and must
-/// not be able to make as many counters as it likes.
-const COUNTED_KINDS: [&str; 27] = [
-    "answer",
-    "started",
-    "ringing",
-    "answered",
-    "busy",
-    "cancelled",
-    "timeout",
-    "unanswered",
-    "rejected",
-    "failed",
-    "disconnected",
-    "human",
-    "machine",
-    "completed",
-    "record",
-    "transcribed",
-    "input",
-    "transfer",
-    "notify",
-    "pay",
-    "error",
-    "playback",
-    "rtc",
-    "unknown",
-    "redirected",
-    "complete",
-    "other",
-];
-
-fn count_arrival(endpoint: &'static str, kind: &str) {
-    let kind = COUNTED_KINDS.iter().find(|known| **known == kind).unwrap_or(&"other");
-    metrics::counter!("conversationd_webhooks_total", "endpoint" => endpoint, "kind" => *kind).increment(1);
 }

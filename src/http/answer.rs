@@ -1,11 +1,18 @@
-//! Which NCCO a call gets.
+//! What a webhook is replied to with: which NCCO a call gets, and from whom.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+
+use crate::domain::arrival::Endpoint;
+use crate::domain::reply::Source;
+use crate::flow::forward::{Forward, Forwarded};
+use crate::flow::receive::{Given, Request, Taken};
 
 /// The call flow that answer webhooks are replied to with: a JSON array of actions.
 #[derive(Debug, Clone)]
@@ -51,4 +58,59 @@ impl IntoResponse for Ncco {
     fn into_response(self) -> Response {
         ([(CONTENT_TYPE, "application/json")], self.0).into_response()
     }
+}
+
+/// Decides what goes out.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// What a call gets where nobody else is asked, or where whoever is asked fails.
+    pub ncco: Ncco,
+    /// Who is asked for a call's NCCO.
+    pub of_calls: Option<Arc<Forward>>,
+    /// Whom events are passed on to.
+    pub to_events: Option<Arc<Forward>>,
+}
+
+impl Answers {
+    /// The reply to a webhook that was taken in, and what of it belongs to the call's record. Without a forward,
+    /// the NCCO to an answer webhook and nothing to everything else: to an event any JSON could be taken for an
+    /// NCCO and replace the call's flow.
+    pub(super) async fn reply(&self, taken: &Taken, request: &Request) -> (Response, Option<Given>) {
+        let forward = match taken.stands_for {
+            Endpoint::Answer => self.of_calls.as_ref(),
+            Endpoint::Event => self.to_events.as_ref(),
+            Endpoint::Fallback | Endpoint::Rtc => None,
+        };
+        let forwarded = match forward {
+            Some(forward) => Some(forward.pass(&request.delivery, request.authorization.as_deref()).await),
+            None => None,
+        };
+        let (source, upstream) = match forwarded {
+            Some(Forwarded { reply: Some(reply), told }) => {
+                let ncco = (!reply.body.is_empty()).then(|| reply.body.clone());
+                let given = Given { source: Source::Forward, upstream: Some(told), ncco };
+                return (passed_back(reply.status, reply.content_type.as_deref(), reply.body), Some(given));
+            }
+            Some(Forwarded { reply: None, told }) => (Source::Substitute, Some(told)),
+            None => (Source::File, None),
+        };
+        if taken.stands_for == Endpoint::Answer {
+            let given = Given { source, upstream, ncco: Some(self.ncco.0.to_vec()) };
+            return (self.ncco.clone().into_response(), Some(given));
+        }
+        // Nothing that was said belongs to the record only where somebody was asked.
+        let given = upstream.map(|told| Given { source, upstream: Some(told), ncco: None });
+        (StatusCode::NO_CONTENT.into_response(), given)
+    }
+}
+
+/// The reply of the application behind: status, content type and body.
+fn passed_back(status: u16, content_type: Option<&str>, body: Vec<u8>) -> Response {
+    let status = StatusCode::from_u16(status).expect("the status was read from a reply");
+    let mut response = (status, body).into_response();
+    response.headers_mut().remove(CONTENT_TYPE);
+    if let Some(value) = content_type.and_then(|value| HeaderValue::from_str(value).ok()) {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    response
 }

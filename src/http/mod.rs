@@ -7,4 +7,4 @@ mod problem;
 pub mod query;
 pub mod webhooks;
 
-pub use answer::{Ncco, NccoError};
+pub use answer::{Answers, Ncco, NccoError};

@@ -33,7 +33,7 @@ impl Problem {
 
     /// 405: `allowed` is the value of `Allow`.
     pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
-        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("use one of the methods {allowed}"));
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("this address takes {allowed}"));
         Self { header: Some((ALLOW, HeaderValue::from_static(allowed))), ..problem }
     }
 

@@ -8,17 +8,18 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request as HttpRequest, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, Method as HttpMethod, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Method as HttpMethod, Uri};
+use axum::response::Response;
 use axum::routing::{any, get};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::answer::Ncco;
+use super::answer::Answers;
 use super::health;
 use super::problem::{self, Problem};
 use crate::domain::arrival::{Delivery, Endpoint, Method};
-use crate::flow::receive::{Receiver, Request, count_refusal};
+use crate::flow::count;
+use crate::flow::receive::{Receiver, Request};
 
 /// How long a body may take to come in whole. Vonage waits 5 to 10 s for the whole exchange.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +29,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Webhooks {
     /// Takes webhooks in.
     pub receiver: Arc<Receiver>,
-    /// What answer webhooks are replied to with.
-    pub ncco: Ncco,
+    /// Decides what they are replied to with.
+    pub answers: Answers,
     /// The largest body that is taken.
     pub max_body_bytes: usize,
 }
@@ -37,15 +38,36 @@ pub struct Webhooks {
 impl Webhooks {
     /// The routes of the public listener.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/webhooks/answer", any(answer))
-            .route("/webhooks/{application}/answer", any(answer))
-            .route("/webhooks/event", any(event))
-            .route("/webhooks/{application}/event", any(event))
-            .route("/livez", get(health::livez).fallback(problem::only_get))
+        let livez = Router::new().route("/livez", get(health::livez).fallback(problem::only_get));
+        let routes = Endpoint::ALL.into_iter().fold(livez, |routes, endpoint| {
+            let take = async move |State(webhooks): State<Self>, path: Application, request: HttpRequest| {
+                webhooks.take(endpoint, path, request).await
+            };
+            let name = endpoint.as_str();
+            routes
+                .route(&format!("/webhooks/{name}"), any(take))
+                .route(&format!("/webhooks/{{application}}/{name}"), any(take))
+        });
+        routes
             .fallback(problem::no_such_path)
             .layer(CatchPanicLayer::custom(problem::panicked))
             .with_state(self)
+    }
+
+    /// Takes one request. The reply follows the commit, except where a caller waits and the store is slow.
+    async fn take(
+        self,
+        endpoint: Endpoint,
+        path: Application,
+        request: HttpRequest,
+    ) -> Result<Response, Problem> {
+        let request = self.read(endpoint, named(path)?, request).await?;
+        let taken = self.receiver.receive(&request).await?;
+        let (response, given) = self.answers.reply(&taken, &request).await;
+        if let Some(given) = given {
+            self.receiver.replied(taken, given);
+        }
+        Ok(response)
     }
 
     async fn read(
@@ -55,10 +77,10 @@ impl Webhooks {
         request: HttpRequest,
     ) -> Result<Request, Problem> {
         let (head, body) = request.into_parts();
-        let method = method(&head.method).inspect_err(|_| count_refusal("method"))?;
+        let method = method(endpoint, &head.method).inspect_err(|_| count::refusal("method"))?;
         let content_type = text_header(&head.headers, CONTENT_TYPE.as_str());
         if method == Method::Post && !content_type.as_deref().is_none_or(is_json) {
-            count_refusal("content type");
+            count::refusal("content type");
             return Err(Problem::not_json());
         }
         let body = self.body(body).await?;
@@ -73,22 +95,22 @@ impl Webhooks {
 
     async fn body(&self, body: Body) -> Result<Bytes, Problem> {
         if body.size_hint().lower() > self.max_body_bytes as u64 {
-            count_refusal("too large");
+            count::refusal("too large");
             return Err(Problem::too_large(self.max_body_bytes));
         }
         let whole = Limited::new(body, self.max_body_bytes).collect();
         match tokio::time::timeout(BODY_TIMEOUT, whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                count_refusal("too large");
+                count::refusal("too large");
                 Err(Problem::too_large(self.max_body_bytes))
             }
             Ok(Err(_)) => {
-                count_refusal("broken");
+                count::refusal("broken");
                 Err(Problem::bad_request("the body broke off"))
             }
             Err(_) => {
-                count_refusal("too slow");
+                count::refusal("too slow");
                 Err(Problem::too_slow())
             }
         }
@@ -104,34 +126,13 @@ fn named(application: Application) -> Result<Option<String>, Problem> {
     Ok(parameters.iter().next().map(|(_, id)| id.to_owned()))
 }
 
-/// `GET`, `POST /webhooks[/{application}]/answer`: 200 with the NCCO.
-async fn answer(
-    State(webhooks): State<Webhooks>,
-    application: Application,
-    request: HttpRequest,
-) -> Result<Ncco, Problem> {
-    let request = webhooks.read(Endpoint::Answer, named(application)?, request).await?;
-    webhooks.receiver.answer(request).await?;
-    Ok(webhooks.ncco)
-}
-
-/// `GET`, `POST /webhooks[/{application}]/event`: 204 and nothing else. Any JSON could be taken for an NCCO
-/// and replace the call's flow.
-async fn event(
-    State(webhooks): State<Webhooks>,
-    application: Application,
-    request: HttpRequest,
-) -> Result<Response, Problem> {
-    let request = webhooks.read(Endpoint::Event, named(application)?, request).await?;
-    webhooks.receiver.event(request).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// `HEAD` is not `GET`: a webhook that is only probed has not happened.
-fn method(method: &HttpMethod) -> Result<Method, Problem> {
+/// `HEAD` is not `GET`: a webhook that is only probed has not happened. Events of the Conversation API are
+/// always posted.
+fn method(endpoint: Endpoint, method: &HttpMethod) -> Result<Method, Problem> {
     match *method {
-        HttpMethod::GET => Ok(Method::Get),
         HttpMethod::POST => Ok(Method::Post),
+        _ if endpoint == Endpoint::Rtc => Err(Problem::method_not_allowed("POST")),
+        HttpMethod::GET => Ok(Method::Get),
         _ => Err(Problem::method_not_allowed("GET, POST")),
     }
 }

@@ -25,6 +25,7 @@ use crate::domain::fetch::{Lease, Settlement, Urgency};
 use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
+use crate::domain::reply::{NewReply, Reply};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
 
 /// Why the store did not do what it was asked.
@@ -124,6 +125,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The arrivals that speak of a conversation, oldest first.
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError>;
+
+    /// Keeps what a webhook was replied to with. Replies of a moment are written together: this takes a little
+    /// longer than the disk does.
+    async fn reply(&self, reply: NewReply) -> Result<(), StoreError>;
+
+    /// What the webhooks that speak of a conversation were replied to with, oldest first.
+    async fn replies(&self, id: &ConversationId) -> Result<Vec<Reply>, StoreError>;
 
     // --- looks
 

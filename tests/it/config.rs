@@ -261,7 +261,7 @@ fn all_faults_are_told_at_once() {
         api_url = "http://api.nexmo.com"
         "#,
     );
-    let faults = place.load(&[("CONVERSATIOND__EVENT__FORWARD_URL", "https://example.net")]).unwrap_err();
+    let faults = place.load(&[("CONVERSATIOND__EVENT__FORWARD_URL", "ftp://example.net")]).unwrap_err();
     let mut told = places(&faults);
     told.sort_unstable();
     assert_eq!(
@@ -309,6 +309,50 @@ fn a_key_or_type_that_does_not_fit_is_named_with_what_would() {
     }
     let faults = Place::new("[fetch").load(&[]).unwrap_err();
     assert!(faults.0.len() == 1 && faults.to_string().contains("is not TOML"), "{faults}");
+}
+
+#[test]
+fn webhooks_are_passed_on_to_another_address_only() {
+    let load = |section: &str, url: &str, listen: &str| {
+        let file = format!("[webhooks]\nlisten = \"{listen}\"\n[{section}]\nforward_url = \"{url}\"");
+        Place::new(&file).load(&[])
+    };
+    for section in ["answer", "event"] {
+        for (url, listen) in [
+            ("https://calls.example.com/answer?key=1", "127.0.0.1:3000"),
+            ("http://10.0.0.7:8080/webhooks/answer", "127.0.0.1:3000"),
+            ("http://127.0.0.1:3001/webhooks/answer", "127.0.0.1:3000"),
+            ("http://127.0.0.2:3000/webhooks/answer", "127.0.0.1:3000"),
+            ("http://localhost/webhooks/answer", "127.0.0.1:3000"),
+        ] {
+            let config = load(section, url, listen).unwrap_or_else(|faults| panic!("{url}: {faults}"));
+            let forward = if section == "answer" { &config.answer_forward } else { &config.event_forward };
+            assert_eq!(forward.as_ref().map(url::Url::as_str), Some(url));
+        }
+        for (url, listen, expected) in [
+            ("ftp://example.net/", "127.0.0.1:3000", "must be an http:// or https://"),
+            ("example.net", "127.0.0.1:3000", "must be an http:// or https://"),
+            ("https://user@example.net/", "127.0.0.1:3000", "must be an http:// or https://"),
+            ("https://:secret@example.net/", "127.0.0.1:3000", "must be an http:// or https://"),
+            ("http://127.0.0.1:3000/webhooks/answer", "127.0.0.1:3000", "own webhooks.listen"),
+            ("http://localhost:3000/webhooks/event", "127.0.0.1:3000", "own webhooks.listen"),
+            ("http://localhost:3000/webhooks/event", "[::1]:3000", "own webhooks.listen"),
+            ("http://127.0.0.1:3000/webhooks/a/event", "0.0.0.0:3000", "own webhooks.listen"),
+            ("http://[::1]:3000/webhooks/event", "[::]:3000", "own webhooks.listen"),
+            ("http://10.0.0.7/webhooks/event", "10.0.0.7:80", "own webhooks.listen"),
+        ] {
+            let faults = load(section, url, listen).unwrap_err();
+            assert_eq!(places(&faults), [format!("{section}.forward_url").as_str()], "{url}");
+            assert!(faults.to_string().contains(expected), "{url}: {faults}");
+            assert!(!faults.to_string().contains("secret"), "{faults}");
+        }
+    }
+    let slow = "[answer]\nforward_url = \"https://example.net/\"\nforward_timeout = \"6s\"";
+    let warnings = Place::new(slow).load(&[]).unwrap().warnings().join("\n");
+    assert!(
+        warnings.contains("while answer.forward_url fails") && warnings.contains("longer than 4 s"),
+        "{warnings}"
+    );
 }
 
 #[test]

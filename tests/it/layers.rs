@@ -13,7 +13,7 @@ struct Module {
 }
 
 /// `main` is the binary: it sees the others as `conversationd::…`.
-const MODULES: [Module; 12] = [
+const MODULES: [Module; 13] = [
     Module {
         name: "domain",
         imports: &[],
@@ -22,17 +22,19 @@ const MODULES: [Module; 12] = [
     // It asks over HTTP and so reads status codes, but it gives none.
     Module { name: "vonage", imports: &["domain"], unknown: &["axum"] },
     Module { name: "store", imports: &["domain"], unknown: &["axum", "StatusCode", "reqwest"] },
+    // It asks over HTTP, too.
+    Module { name: "upstream", imports: &["domain"], unknown: &["axum"] },
     Module { name: "simulator", imports: &["domain"], unknown: &[] },
     Module { name: "lifecycle", imports: &["domain"], unknown: &["axum", "StatusCode", "reqwest"] },
     Module {
         name: "flow",
-        imports: &["domain", "vonage", "store", "lifecycle"],
+        imports: &["domain", "vonage", "upstream", "store", "lifecycle"],
         unknown: &["axum", "StatusCode", "reqwest"],
     },
     Module { name: "http", imports: &["domain", "store", "flow", "lifecycle"], unknown: &["reqwest"] },
     Module {
         name: "config",
-        imports: &["domain", "vonage", "store", "lifecycle", "flow", "http"],
+        imports: &["domain", "vonage", "upstream", "store", "lifecycle", "flow", "http"],
         unknown: &[],
     },
     Module {
@@ -42,7 +44,17 @@ const MODULES: [Module; 12] = [
     },
     Module {
         name: "daemon",
-        imports: &["domain", "vonage", "store", "lifecycle", "flow", "http", "config", "telemetry"],
+        imports: &[
+            "domain",
+            "vonage",
+            "upstream",
+            "store",
+            "lifecycle",
+            "flow",
+            "http",
+            "config",
+            "telemetry",
+        ],
         unknown: &[],
     },
     Module {

@@ -6,6 +6,8 @@ mod config;
 mod document;
 mod event;
 mod fetch;
+mod forward;
+mod front;
 mod gaps;
 mod interpret;
 mod layers;

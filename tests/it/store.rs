@@ -18,6 +18,7 @@ use conversationd::domain::fetch::{
 use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
+use conversationd::domain::reply::{NewReply, Source, Upstream};
 use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
 use conversationd::flow::Wake;
 use conversationd::flow::derive::{Deriver, Step};
@@ -29,6 +30,86 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 const APPLICATION: &str = "0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19";
+
+// === replies
+
+#[tokio::test]
+async fn replies_are_read_back_whole_for_each_conversation_that_their_webhook_speaks_of() {
+    let place = Place::open().await;
+    let own = NewReply {
+        arrival: Digest::of(b"an answer webhook"),
+        endpoint: Endpoint::Answer,
+        conversation_id: Some(conversation("CON-1")),
+        transferred_to: None,
+        leg_id: Some(LegId::parse("leg-1").unwrap()),
+        replied_at: at(1),
+        source: Source::File,
+        upstream: None,
+        ncco: Some(b"[ {\"action\": \"talk\"} ]".to_vec()),
+    };
+    let upstream = Upstream { status: Some(204), elapsed_ms: 12, trouble: None };
+    let transfer = NewReply {
+        endpoint: Endpoint::Event,
+        transferred_to: Some(conversation("CON-2")),
+        source: Source::Forward,
+        upstream: Some(upstream),
+        ncco: None,
+        ..own.clone()
+    };
+    let trouble = Some("it did not reply in time".to_owned());
+    let failed = NewReply {
+        endpoint: Endpoint::Fallback,
+        conversation_id: Some(conversation("CON-3")),
+        leg_id: None,
+        source: Source::Substitute,
+        upstream: Some(Upstream { status: None, elapsed_ms: 2000, trouble }),
+        ..own.clone()
+    };
+    let unplaced = NewReply { conversation_id: None, ..own.clone() };
+    for reply in [&own, &transfer, &failed, &unplaced] {
+        place.store.reply(reply.clone()).await.unwrap();
+    }
+    for (id, expected) in [
+        ("CON-1", vec![&own, &transfer]),
+        ("CON-2", vec![&transfer]),
+        ("CON-3", vec![&failed]),
+        ("CON-4", vec![]),
+    ] {
+        let replies = place.store.replies(&conversation(id)).await.unwrap();
+        let given: Vec<&NewReply> = replies.iter().map(|reply| &reply.given).collect();
+        assert_eq!(given, expected, "{id}");
+        assert!(replies.is_sorted_by_key(|reply| reply.number), "{id}");
+    }
+    let documents = sqlx::query("SELECT count(*) FROM documents")
+        .fetch_one(&mut connect(&place.path(), true).await)
+        .await;
+    assert_eq!(documents.unwrap().get::<i64, _>(0), 1, "one NCCO is stored once");
+}
+
+#[tokio::test]
+async fn replies_of_one_moment_are_all_kept() {
+    let place = Place::open().await;
+    let mut writing = JoinSet::new();
+    for number in 0..200 {
+        let store = Arc::clone(&place.store);
+        let reply = NewReply {
+            arrival: Digest::of(format!("{number}").as_bytes()),
+            endpoint: Endpoint::Answer,
+            conversation_id: Some(conversation("CON-1")),
+            transferred_to: None,
+            leg_id: None,
+            replied_at: at(number),
+            source: Source::File,
+            upstream: None,
+            ncco: Some(b"[]".to_vec()),
+        };
+        writing.spawn(async move { store.reply(reply).await });
+    }
+    for outcome in writing.join_all().await {
+        outcome.unwrap();
+    }
+    assert_eq!(place.store.replies(&conversation("CON-1")).await.unwrap().len(), 200);
+}
 
 // === the log of webhooks
 

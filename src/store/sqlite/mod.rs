@@ -3,12 +3,14 @@
 mod arrivals;
 mod connection;
 mod derived;
+mod documents;
 mod fetches;
 mod gaps;
 mod ledger;
 mod listed;
 mod outage;
 mod queries;
+mod replies;
 mod rows;
 mod snapshots;
 mod writer;
@@ -44,6 +46,7 @@ use crate::domain::fetch::{Finding, Lease, Settlement, Urgency};
 use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
+use crate::domain::reply::{NewReply, Reply};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
 
 /// Every migration, in order. One value for the daemon and the tests, so that both speak of the same files.
@@ -71,6 +74,9 @@ const CACHE_KIB: &str = "-16384";
 /// Arrivals that may wait for the writer: some seconds' worth of the busiest hour, and a bound on memory.
 const QUEUE: usize = 4096;
 
+/// How long a reply waits for others to be written with: a webhook that comes in meanwhile is not held up.
+const REPLIES_GATHER: Duration = Duration::from_millis(20);
+
 /// The store in one file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -79,6 +85,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     queue: mpsc::Sender<writer::Append>,
     closing: CancellationToken,
+    replies: replies::Waiting,
     /// Arrivals that could not be written.
     refusals: Refusals,
     /// Held open for its lock alone.
@@ -135,7 +142,15 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
     let closing = CancellationToken::new();
     let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
     Ok((
-        SqliteStore { connection, readers, queue, closing, refusals: Refusals::default(), _lock: lock },
+        SqliteStore {
+            connection,
+            readers,
+            queue,
+            closing,
+            replies: replies::Waiting::default(),
+            refusals: Refusals::default(),
+            _lock: lock,
+        },
         writer,
     ))
 }
@@ -227,6 +242,30 @@ impl Store for SqliteStore {
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError> {
         let mut arrivals = arrivals::of_conversations(&mut *self.read().await?, &json(&[id])).await?;
         Ok(arrivals.remove(id.as_str()).unwrap_or_default())
+    }
+
+    async fn reply(&self, reply: NewReply) -> Result<(), StoreError> {
+        let mut receipt = self.replies.add(reply)?;
+        tokio::time::sleep(REPLIES_GATHER).await;
+        if let Ok(outcome) = receipt.try_recv() {
+            return outcome;
+        }
+        let mut connection = self.connection.lock().await;
+        let (batch, waiting) = self.replies.take();
+        if !batch.is_empty() {
+            let outcome = write_replies(&mut connection, &batch).await;
+            for done in waiting {
+                let told = outcome.as_ref().map_err(|error| StoreError::Unavailable(error.to_string()));
+                // Whoever asked may have gone away; the reply is on disk all the same.
+                let _ = done.send(told.copied());
+            }
+        }
+        drop(connection);
+        receipt.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    async fn replies(&self, id: &ConversationId) -> Result<Vec<Reply>, StoreError> {
+        replies::of_conversation(&mut *self.read().await?, id).await
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
@@ -444,6 +483,14 @@ impl Store for SqliteStore {
         self.closing.cancel();
         self.readers.close().await;
     }
+}
+
+async fn write_replies(connection: &mut WriteConnection, batch: &[NewReply]) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await?;
+    for reply in batch {
+        replies::insert(&mut transaction, reply).await?;
+    }
+    transaction.commit().await
 }
 
 /// A JSON array: how a statement takes any number of values and stays one statement.

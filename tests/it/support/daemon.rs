@@ -1,7 +1,7 @@
 //! A daemon and a simulated Vonage that know each other, spoken to in verbs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
+use url::Url;
 
 use super::keys;
 
@@ -41,6 +42,10 @@ pub struct World {
     pub more: &'static str,
     /// `reconcile.interval`: off, since lists are requests that a test has to expect.
     pub reconcile: &'static str,
+    /// More lines of `[answer]`.
+    pub answer: String,
+    /// More sections and applications, at the end.
+    pub sections: String,
     /// Tells the time to both.
     pub clock: Arc<dyn Clock>,
 }
@@ -53,6 +58,8 @@ impl Default for World {
             signatures: "required",
             more: "requests_per_second = 500",
             reconcile: "0s",
+            answer: String::new(),
+            sections: String::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -133,6 +140,7 @@ signatures = "{signatures}"
 listen = "127.0.0.1:0"
 [answer]
 ncco_file = "{ncco}"
+{answer}
 [store]
 url = "sqlite:{store}"
 [fetch]
@@ -146,7 +154,10 @@ private_key_file = "{key}"
 signature_secret_file = "{secret}"
 api_key = "{api_key}"
 api_url = "{api_url}"
+{sections}
 "#,
+        answer = world.answer,
+        sections = world.sections.replace("{directory}", &directory.display().to_string()),
         signatures = world.signatures,
         ncco = place("ncco.json"),
         store = place("conversationd.db"),
@@ -218,6 +229,16 @@ impl TestDaemon {
     pub fn advance(&self, clock: &ManualClock, by: SignedDuration) {
         clock.advance(by);
         self.running().wake();
+    }
+
+    /// Where webhooks go.
+    pub fn public_url(&self) -> Url {
+        format!("http://{}/", self.running().public).parse().expect("it is a URL")
+    }
+
+    /// The store's file.
+    pub fn store_path(&self) -> PathBuf {
+        self.directory.path().join("conversationd.db")
     }
 
     /// The store's bytes, with those that are still in the log.

@@ -1,5 +1,6 @@
 //! What tests share.
 
+pub mod application;
 pub mod daemon;
 pub mod data;
 pub mod keys;

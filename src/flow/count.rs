@@ -1,0 +1,48 @@
+//! What is counted of webhooks.
+
+use crate::domain::arrival::Endpoint;
+
+/// Counts a request that was not taken.
+pub fn refusal(reason: &'static str) {
+    metrics::counter!("conversationd_webhooks_refused_total", "reason" => reason).increment(1);
+}
+
+/// Kinds that are counted under their own name. The others share one: a sender chooses the text, and must
+/// not be able to make as many counters as it likes.
+const COUNTED_KINDS: [&str; 27] = [
+    "answer",
+    "started",
+    "ringing",
+    "answered",
+    "busy",
+    "cancelled",
+    "timeout",
+    "unanswered",
+    "rejected",
+    "failed",
+    "disconnected",
+    "human",
+    "machine",
+    "completed",
+    "record",
+    "transcribed",
+    "input",
+    "transfer",
+    "notify",
+    "pay",
+    "error",
+    "playback",
+    "rtc",
+    "unknown",
+    "redirected",
+    "complete",
+    "other",
+];
+
+/// Counts a webhook that was taken. The many types of rtc events count as one kind.
+pub(super) fn arrival(endpoint: Endpoint, kind: &str) {
+    let kind = if endpoint == Endpoint::Rtc { "rtc" } else { kind };
+    let kind = COUNTED_KINDS.iter().find(|known| **known == kind).unwrap_or(&"other");
+    metrics::counter!("conversationd_webhooks_total", "endpoint" => endpoint.as_str(), "kind" => *kind)
+        .increment(1);
+}
