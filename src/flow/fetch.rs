@@ -22,7 +22,7 @@ use crate::domain::ids::ApplicationId;
 use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 use crate::vonage::client::{Asked, Client, Look};
-use crate::vonage::pace::Pace;
+use crate::vonage::pace::{Claim, Pace};
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
 /// slow pace, or held up by Vonage. The leases of a daemon that died are ended by its successor.
@@ -98,6 +98,7 @@ impl Fetcher {
     /// A look is taken out only when its first request may go: until then a more urgent one may come.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = JoinSet::new();
+        let mut claim: Option<Claim<'_>> = None;
         while !stop.is_cancelled() {
             let next = match self.next().await {
                 Ok(next) => next,
@@ -106,6 +107,8 @@ impl Fetcher {
                     Next::Sleep(AFTER_FAILURE)
                 }
             };
+            // While looks are due there is no request to spare, also while one is being taken out.
+            claim = matches!(next, Next::Due(_)).then(|| claim.unwrap_or_else(|| self.parts.pace.claim()));
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = looks.join_next() => {
@@ -116,7 +119,7 @@ impl Fetcher {
                 }
                 // It may be about a more urgent one than the one whose turn is waited for.
                 () = self.parts.wake.woken(), if self.has_room(&looks) => {}
-                () = self.turn(&next), if self.has_room(&looks) => {
+                () = self.ready(&next), if self.has_room(&looks) => {
                     if let Next::Due(_) = next {
                         self.begin(&mut looks).await;
                     }
@@ -142,14 +145,14 @@ impl Fetcher {
         Ok(Next::Sleep(self.until(next_due)))
     }
 
-    async fn turn(&self, next: &Next) {
+    async fn ready(&self, next: &Next) {
         match next {
-            Next::Due(urgency) => self.parts.pace.turn(*urgency).await,
+            Next::Due(urgency) => self.parts.pace.ready(*urgency).await,
             Next::Sleep(pause) => tokio::time::sleep(*pause).await,
         }
     }
 
-    /// Takes out the most urgent look, whose turn it is, and begins it.
+    /// Takes out the most urgent look and begins it.
     async fn begin(self: &Arc<Self>, looks: &mut JoinSet<()>) {
         let now = self.parts.clock.now();
         match self.parts.store.lease(now, now + LEASE, 1).await {
@@ -179,7 +182,7 @@ impl Fetcher {
             Some(client) => {
                 let (id, known) = (&lease.conversation_id, lease.known.as_ref());
                 let (region, urgency) = (lease.state.region.as_ref(), lease.urgency());
-                client.look(Asked { id, known, region, urgency, has_turn: true }).await
+                client.look(Asked { id, known, region, urgency }).await
             }
             None => Look::NoApplication,
         };

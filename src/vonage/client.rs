@@ -29,8 +29,6 @@ pub struct Asked<'a> {
     pub region: Option<&'a Region>,
     /// Who is let go first when turns are scarce.
     pub urgency: Urgency,
-    /// Whether the turn of the look's first request has been taken from the pace already.
-    pub has_turn: bool,
 }
 
 /// What one look found.
@@ -141,12 +139,11 @@ impl Client {
         let place = asked.region.and_then(|region| Some((region, self.settings.regions.url(region)?)));
         let elsewhere = place.filter(|(_, url)| url.origin() != configured.origin());
         let Some((region, url)) = elsewhere else { return self.sight_at(configured, None, asked).await };
-        let second = Asked { has_turn: false, ..asked };
         match self.sight_at(&url, Some(region), asked).await {
-            Err(Miss::NotFound) => self.sight_at(configured, None, second).await,
+            Err(Miss::NotFound) => self.sight_at(configured, None, asked).await,
             // A host that does not know the conversation says nothing about the one that could not be asked.
             Err(Miss::Failed(failure @ Failure::Transport(_))) => {
-                let second = self.sight_at(configured, None, second).await;
+                let second = self.sight_at(configured, None, asked).await;
                 if matches!(second, Err(Miss::NotFound)) { Err(Miss::Failed(failure)) } else { second }
             }
             answer => answer,

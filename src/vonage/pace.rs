@@ -35,6 +35,7 @@ struct Turns {
     given: VecDeque<Instant>,
     paused_until: Option<Instant>,
     waiting: BTreeSet<Ticket>,
+    claims: u32,
     asked: u64,
 }
 
@@ -58,11 +59,28 @@ impl Pace {
     /// Returns when a request may be sent: a free turn goes to the most urgent who waits, and among equals to
     /// whoever asked first. Who stops waiting has taken nothing.
     pub async fn turn(&self, urgency: Urgency) {
+        self.wait(urgency, |turns| turns.give(self.limit)).await;
+    }
+
+    /// Returns when a request of this urgency could be sent, and takes nothing: for those who have yet to find
+    /// out what to ask. Counted is when a request goes, which must not be long after its turn.
+    pub async fn ready(&self, urgency: Urgency) {
+        self.wait(urgency, |_| {}).await;
+    }
+
+    async fn wait(&self, urgency: Urgency, go: impl Fn(&mut Turns)) {
         let waiter = Waiter::new(self, urgency);
         loop {
             // Made before the question is asked, so that nobody can go unnoticed in between.
             let gone = self.gone.notified();
-            let answer = self.turns().answer(waiter.ticket, self.limit);
+            let answer = {
+                let mut turns = self.turns();
+                let answer = turns.answer(waiter.ticket, self.limit);
+                if matches!(answer, Answer::Go) {
+                    go(&mut turns);
+                }
+                answer
+            };
             match answer {
                 Answer::Go => return,
                 Answer::NotBefore(until) => {
@@ -76,10 +94,17 @@ impl Pace {
         }
     }
 
+    /// Leaves nothing to spare until it is dropped: there is work that has not asked for its turns yet.
+    #[must_use]
+    pub fn claim(&self) -> Claim<'_> {
+        self.turns().claims += 1;
+        Claim(self)
+    }
+
     /// Takes a turn if one is free at once and nobody waits for it. Otherwise takes nothing.
     pub fn spare(&self) -> bool {
         let mut turns = self.turns();
-        let free = turns.waiting.is_empty() && turns.opens(self.limit).is_none();
+        let free = turns.waiting.is_empty() && turns.claims == 0 && turns.opens(self.limit).is_none();
         if free {
             turns.give(self.limit);
         }
@@ -100,14 +125,13 @@ impl Pace {
 }
 
 impl Turns {
-    fn answer(&mut self, ticket: Ticket, limit: usize) -> Answer {
+    fn answer(&self, ticket: Ticket, limit: usize) -> Answer {
         if self.waiting.first() != Some(&ticket) {
             return Answer::Queue;
         }
         if let Some(until) = self.opens(limit) {
             return Answer::NotBefore(until);
         }
-        self.give(limit);
         Answer::Go
     }
 
@@ -124,6 +148,16 @@ impl Turns {
             self.given.pop_front();
         }
         self.given.push_back(Instant::now());
+    }
+}
+
+/// Work that has not asked for its turns yet.
+#[derive(Debug)]
+pub struct Claim<'a>(&'a Pace);
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.0.turns().claims -= 1;
     }
 }
 

@@ -83,11 +83,6 @@ impl Requests {
         self.send(url).await
     }
 
-    /// One `GET` whose turn has been taken.
-    pub(super) async fn get_now(&self, url: &Url) -> Result<Vec<u8>, Miss> {
-        self.send(url).await
-    }
-
     /// One `GET` if a turn is to spare, and else `None`.
     pub(super) async fn get_if_spare(&self, url: &Url) -> Option<Result<Vec<u8>, Miss>> {
         if self.pace.spare() { Some(self.send(url).await) } else { None }

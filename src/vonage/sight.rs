@@ -81,7 +81,7 @@ impl Sight<'_> {
     }
 
     async fn read_conversation(&self, url: &Url) -> Result<(Document, ConversationDocument), Miss> {
-        let document = Document::new(DocumentName::Conversation, self.get_first(url).await?);
+        let document = Document::new(DocumentName::Conversation, self.get(url).await?);
         let conversation = ConversationDocument::read(&document.body).filter(ConversationDocument::has_id);
         let conversation = conversation.ok_or(unreadable("it is no conversation"))?;
         Ok((document, conversation))
@@ -184,10 +184,6 @@ impl Sight<'_> {
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, Miss> {
         self.requests.get(url, self.asked.urgency).await
-    }
-
-    async fn get_first(&self, url: &Url) -> Result<Vec<u8>, Miss> {
-        if self.asked.has_turn { self.requests.get_now(url).await } else { self.get(url).await }
     }
 
     fn conversation_url(&self) -> Url {

@@ -80,8 +80,7 @@ impl Scene {
 
     async fn look_in(&self, known: Option<&Known>, region: Option<&Region>) -> Look {
         let id = ConversationId::parse(CONVERSATION).unwrap();
-        let look =
-            self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed, has_turn: false });
+        let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed });
         timeout(PATIENCE, look).await.expect("a look ends")
     }
 

@@ -198,3 +198,28 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_ready_has_taken_nothing_and_let_the_more_urgent_go() {
+    let pace = pace(1);
+    let start = Instant::now();
+    pace.ready(Urgency::Poll).await;
+    pace.ready(Urgency::Poll).await;
+    pace.turn(Urgency::Poll).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    let mut queue = Queue::at(&pace);
+    queue.join("look", Urgency::Last).await;
+    pace.ready(Urgency::Changed).await;
+    assert_eq!(start.elapsed(), WINDOW * 2);
+    assert_eq!(queue.names().await, ["look"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_to_spare_while_there_is_a_claim() {
+    let pace = pace(1);
+    let (one, other) = (pace.claim(), pace.claim());
+    drop(one);
+    assert!(!pace.spare());
+    drop(other);
+    assert!(pace.spare());
+}
