@@ -77,8 +77,9 @@ impl Urgency {
     pub const ALL: [Self; 5] = [Self::Unseen, Self::Last, Self::Changed, Self::Poll, Self::Spare];
 }
 
-/// Failures in a row after which a conversation that was never seen is no longer ahead of the others: it can
-/// probably not be captured any more.
+/// Answers in a row that Vonage does not know a conversation, or refuses the token, after which one that was
+/// never seen is no longer ahead of the others: it can probably not be captured. Trouble on the way says nothing
+/// of the conversation.
 pub const HOPEFUL_FAILURES: u32 = 3;
 
 /// Why looking at a conversation stopped without an answer.
@@ -156,13 +157,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// How urgent the look is: a conversation that was never seen goes first, as long as there is hope.
+    /// How urgent the look is. A conversation that was never seen goes first as long as there is hope, and as
+    /// long as no leg of it was heard to end.
     #[must_use]
     pub fn urgency(&self) -> Urgency {
-        match (&self.known, self.state.failures < HOPEFUL_FAILURES) {
-            (None, true) => Urgency::Unseen,
-            (None, false) => Urgency::Poll,
-            (Some(_), _) => self.state.urgency,
+        let is_hopeless = self.state.failures >= HOPEFUL_FAILURES
+            && matches!(self.state.trouble, Some(Trouble::NotYet | Trouble::Refused));
+        match (&self.known, self.state.urgency) {
+            (Some(_), urgency) => urgency,
+            (None, _) if is_hopeless => Urgency::Poll,
+            (None, Urgency::Last) => Urgency::Last,
+            (None, _) => Urgency::Unseen,
         }
     }
 }

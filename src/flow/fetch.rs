@@ -118,8 +118,8 @@ impl Fetcher {
                     }
                 }
                 // It may be about a more urgent one than the one whose turn is waited for.
-                () = self.parts.wake.woken(), if self.has_room(&looks) => {}
-                () = self.ready(&next), if self.has_room(&looks) => {
+                () = self.parts.wake.woken(), if looks.len() < self.parts.concurrency as usize => {}
+                () = self.ready(&next), if self.has_room(&looks, &next) => {
                     if let Next::Due(_) = next {
                         self.begin(&mut looks).await;
                     }
@@ -132,8 +132,12 @@ impl Fetcher {
         }
     }
 
-    fn has_room(&self, looks: &JoinSet<()>) -> bool {
-        looks.len() < self.parts.concurrency as usize
+    /// Whether another look may begin. The last places are for conversations that were never seen: long looks
+    /// at others must not keep them out.
+    fn has_room(&self, looks: &JoinSet<()>, next: &Next) -> bool {
+        let all = self.parts.concurrency as usize;
+        let reserved = if matches!(next, Next::Due(Urgency::Unseen)) { 0 } else { all / 4 };
+        looks.len() < all - reserved
     }
 
     async fn next(&self) -> Result<Next, StoreError> {
@@ -188,7 +192,13 @@ impl Fetcher {
         };
         self.observe(&look, &lease);
         let now = self.parts.clock.now();
-        let state = self.state_after(&lease, &look, now).await;
+        let state = match &look {
+            // It decides nothing for the others, and takes the whole history to find out.
+            Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
+            Look::Seen(_) | Look::Unchanged(_) | Look::NotYet(_) | Look::Interrupted(..) => {
+                self.state_after(&lease, &look, now).await
+            }
+        };
         let settlement =
             self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
         self.keep(settlement).await;

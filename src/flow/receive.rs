@@ -11,6 +11,7 @@ use crate::domain::reply::{NewReply, Source, Upstream};
 use crate::lifecycle::Lifecycle;
 use crate::store::{Store, StoreError};
 use crate::vonage::event::ConversationEvent;
+use crate::vonage::secrets::without_secrets;
 use crate::vonage::signature::{Refusal, Verifier};
 use crate::vonage::webhook::{Unreadable, Webhook};
 
@@ -164,7 +165,8 @@ impl Receiver {
             replied_at: self.0.clock.now(),
             source,
             upstream,
-            ncco,
+            // It is kept as long as a document of Vonage's, and holds the same secrets.
+            ncco: ncco.map(without_secrets),
         };
         let store = Arc::clone(&self.0.store);
         let lifecycle = self.0.lifecycle.clone();

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::State;
-use crate::domain::fetch::{FetchState, Finding, Lease, Settlement, Trouble, backoff};
+use crate::domain::fetch::{FetchState, Finding, Lease, Settlement, Trouble, Urgency, backoff};
 use crate::domain::snapshot::EventsRead;
 use crate::vonage::client::{Failure, Look};
 
@@ -70,7 +70,8 @@ impl Patience {
             Look::Refused(_) => {
                 // Never given up: only the operator can mend it, and a persistent conversation will still be there.
                 let due_at = Some(now + backoff(before.failures + 1, jitter));
-                failing(before, Trouble::Refused, due_at, now)
+                // Behind the looks of other applications, whose tokens are good.
+                FetchState { urgency: Urgency::Poll, ..failing(before, Trouble::Refused, due_at, now) }
             }
             Look::Unreachable(Failure::Throttled(pause))
             | Look::Interrupted(_, Failure::Throttled(pause)) => {

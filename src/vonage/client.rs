@@ -142,9 +142,9 @@ impl Client {
         match self.sight_at(&url, Some(region), asked).await {
             Err(Miss::NotFound) => self.sight_at(configured, None, asked).await,
             // A host that does not know the conversation says nothing about the one that could not be asked.
-            Err(Miss::Failed(failure @ Failure::Transport(_))) => {
+            Err(miss @ (Miss::Failed(_) | Miss::Refused(_))) => {
                 let second = self.sight_at(configured, None, asked).await;
-                if matches!(second, Err(Miss::NotFound)) { Err(Miss::Failed(failure)) } else { second }
+                if matches!(second, Err(Miss::NotFound)) { Err(miss) } else { second }
             }
             answer => answer,
         }

@@ -114,6 +114,22 @@ async fn a_get_is_passed_on_behind_the_parameters_of_the_address() {
 }
 
 #[tokio::test]
+async fn a_secret_in_an_ncco_goes_to_the_call_and_not_into_the_record() {
+    const SECRET: &str = r#"[{"action":"connect","endpoint":[{"type":"websocket","uri":"wss://a.example/b?token=s3cr3t","headers":{"authorization":"Bearer s3cr3t"}}]}]"#;
+    let (application, daemon) = application().await;
+    application.say(Says::json(200, SECRET));
+    let reply = daemon.webhook(
+        Method::POST,
+        "/webhooks/answer",
+        &[("content-type", "application/json")],
+        answer_of("CON-1"),
+    );
+    assert_eq!(told(&reply.await), (200, "application/json; charset=utf-8", SECRET));
+    let ncco = recorded(&daemon, "CON-1").await["reply"]["ncco"].to_string();
+    assert!(ncco.contains("a.example") && !ncco.contains("s3cr3t"), "{ncco}");
+}
+
+#[tokio::test]
 async fn a_call_gets_the_files_ncco_in_time_whatever_the_application_does() {
     let (application, daemon) = application().await;
     let redirect = Says {

@@ -229,19 +229,25 @@ async fn of_many_at_once_each_is_counted() {
 async fn the_most_urgent_look_is_taken_out_first() {
     let place = Place::open().await;
     // Neither the order of their times nor its reverse.
-    let due = [("hopeless", 6), ("polled", 7), ("ended", 8), ("unseen", 9), ("changed", 10)];
+    let due =
+        [("hopeless", 6), ("polled", 7), ("ended", 8), ("unseen", 9), ("changed", 10), ("troubled", 11)];
     for (id, _) in due {
         place.store.append(arrival(id, "started", 5)).await.unwrap();
     }
     for lease in place.lease(5).await {
         let id = lease.conversation_id.as_str();
         let finding = match id {
-            "hopeless" | "unseen" => Finding::Nothing,
+            "hopeless" | "unseen" | "troubled" => Finding::Nothing,
             _ => Finding::Seen(sighting(5, &[id])),
         };
-        let failures = if id == "hopeless" { HOPEFUL_FAILURES } else { 0 };
+        // Only answers that it is not known say something of a conversation.
+        let (failures, trouble) = match id {
+            "hopeless" => (HOPEFUL_FAILURES, Some(Trouble::NotYet)),
+            "troubled" => (HOPEFUL_FAILURES, Some(Trouble::Unreachable)),
+            _ => (0, None),
+        };
         let due_at = due.iter().find(|(other, _)| *other == id).map(|(_, second)| at(*second));
-        let state = FetchState { due_at, failures, ..nothing_owed() };
+        let state = FetchState { due_at, failures, trouble, ..nothing_owed() };
         let settled_at = at(5);
         let (conversation_id, asked) = (lease.conversation_id, lease.asked);
         let settlement = Settlement { conversation_id, asked, finding, state, settled_at };
@@ -259,13 +265,14 @@ async fn the_most_urgent_look_is_taken_out_first() {
     }
     let expected = [
         ("unseen", Urgency::Unseen),
+        ("troubled", Urgency::Unseen),
         ("ended", Urgency::Last),
         ("changed", Urgency::Changed),
         ("hopeless", Urgency::Poll),
         ("polled", Urgency::Poll),
     ];
     let mut found: Vec<(&str, Urgency)> = order.iter().map(|(id, urgency)| (id.as_str(), *urgency)).collect();
-    found[3..].sort_unstable();
+    found[4..].sort_unstable();
     assert_eq!(found, expected);
 }
 
@@ -1298,7 +1305,8 @@ async fn how_far_calls_are_listed_is_known_for_each_application() {
     // A leg that is not over is waited for, but not for ever.
     place.store.keep_listed(call_list(9, 20, vec![listed_call("CON-1", "a", "answered")])).await.unwrap();
     place.store.keep_listed(call_list(19, 30, vec![listed_call("CON-2", "b", "completed")])).await.unwrap();
-    assert_eq!((until(20).await, until(21).await), (Some(at(9)), Some(at(30))));
+    // It began after the list before, however far back the one goes that told of it.
+    assert_eq!((until(20).await, until(21).await), (Some(at(10)), Some(at(30))));
     place.store.keep_listed(call_list(9, 40, vec![listed_call("CON-1", "a", "completed")])).await.unwrap();
     assert_eq!(until(0).await, Some(at(40)));
 }

@@ -29,8 +29,9 @@ pub(super) async fn lease(
              ORDER BY CASE
                  WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
                      THEN urgency
-                 WHEN failures < ?4 THEN 0
-                 ELSE 3 END, due_at
+                 WHEN failures >= ?4 AND trouble IN ('not yet', 'refused') THEN 3
+                 WHEN urgency = 1 THEN 1
+                 ELSE 0 END, due_at
              LIMIT ?3)
          RETURNING *",
     )
@@ -95,11 +96,16 @@ pub(super) async fn most_urgent(
              SELECT CASE
                  WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
                      THEN urgency
-                 WHEN failures < ?2 THEN 0
-                 ELSE 3 END AS urgency
+                 WHEN failures >= ?2 AND trouble IN ('not yet', 'refused') THEN 3
+                 WHEN urgency = 1 THEN 1
+                 ELSE 0 END AS urgency
              FROM fetches WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)
              UNION ALL
-             SELECT 0 FROM unposted WHERE received_at <= ?1)",
+             SELECT CASE
+                 WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = unposted.conversation_id)
+                     THEN 2
+                 ELSE 0 END
+             FROM unposted WHERE received_at <= ?1)",
     )
     .bind(now.as_microsecond())
     .bind(HOPEFUL_FAILURES)

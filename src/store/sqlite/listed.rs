@@ -78,7 +78,10 @@ const KEEP: &str = "
         rate, price, duration, start_time, end_time, network, began_from, began_until)
     SELECT value->>'$[0][0]', value->>'$[0][1]', ?2, value->>'$[0][2]', value->>'$[0][3]',
         value->>'$[1][0]', value->>'$[1][1]', value->>'$[1][2]', value->>'$[1][3]', value->>'$[1][4]',
-        value->>'$[1][5]', value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]', ?3, ?4
+        value->>'$[1][5]', value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]',
+        -- Not before what was listed the last time, or each list would go back further than the one before.
+        coalesce(value->>'$[2][0]',
+            max(?3, coalesce((SELECT listed_until FROM reconciliations WHERE application_id = ?2), ?3))), ?4
     FROM json_each(?1) WHERE true
     ON CONFLICT (conversation_id, leg_id) DO UPDATE
     SET status = coalesce(excluded.status, status),

@@ -21,6 +21,8 @@ pub(super) struct Refusals(Mutex<Option<Outage>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Outage {
     began_at: Timestamp,
+    /// When the newest of the refused came in.
+    newest: Timestamp,
     last: Instant,
     /// When an arrival was taken again.
     ended_at: Option<Timestamp>,
@@ -31,7 +33,8 @@ impl Refusals {
     pub(super) fn refused(&self, at: Timestamp) {
         let mut outage = self.outage();
         let began_at = outage.map_or(at, |outage| outage.began_at.min(at));
-        *outage = Some(Outage { began_at, last: Instant::now(), ended_at: None });
+        let newest = outage.map_or(at, |outage| outage.newest.max(at));
+        *outage = Some(Outage { began_at, newest, last: Instant::now(), ended_at: None });
     }
 
     /// An arrival that came in at `at` was taken.
@@ -39,7 +42,8 @@ impl Refusals {
         if let Some(outage) = &mut *self.outage()
             && outage.ended_at.is_none()
         {
-            outage.ended_at = Some(at.max(outage.began_at));
+            // What is taken first may have come in long ago, and been tried since.
+            outage.ended_at = Some(at.max(outage.newest));
         }
     }
 
@@ -88,5 +92,23 @@ impl Outage {
             Some(ended_at) => gaps::close(connection, Cause::Store, None, ended_at).await,
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_lasts_until_after_the_newest_that_was_refused() {
+        let at = |second| Timestamp::from_second(second).unwrap_or_default();
+        let refusals = Refusals::default();
+        for second in [10, 40, 20] {
+            refusals.refused(at(second));
+        }
+        // Tried since it came in, and the first to be taken.
+        refusals.taken(at(10));
+        let outage = refusals.untold().map(|outage| (outage.began_at, outage.ended_at));
+        assert_eq!(outage, Some((at(10), Some(at(40)))));
     }
 }

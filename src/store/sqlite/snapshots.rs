@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::query;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{query, query_scalar};
 
 use super::StoreError;
 use super::rows::Table;
@@ -28,7 +28,7 @@ pub(super) async fn keep(
         Finding::Nothing => return Ok(None),
         Finding::Unchanged(at) => (*at, None),
         Finding::Seen(sighting) => {
-            let newest = digests(connection, id).await?.pop();
+            let newest = newest(connection, id).await?;
             // Looks can overlap: an older sighting says nothing of what was seen since.
             if let Some(newer) = newest.as_ref().filter(|newest| newest.taken_at > sighting.taken_at) {
                 return Ok(Some(newer.number));
@@ -128,15 +128,37 @@ pub(super) async fn digests(
     connection: &mut SqliteConnection,
     id: &ConversationId,
 ) -> Result<Vec<Digests>, StoreError> {
+    digests_from(connection, id, 1).await
+}
+
+/// The newest version of a conversation.
+async fn newest(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+) -> Result<Option<Digests>, StoreError> {
+    let number: Option<u32> = query_scalar("SELECT max(number) FROM snapshots WHERE conversation_id = ?")
+        .bind(id.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+    let Some(number) = number else { return Ok(None) };
+    Ok(digests_from(connection, id, number).await?.pop())
+}
+
+async fn digests_from(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    number: u32,
+) -> Result<Vec<Digests>, StoreError> {
     let rows = query(
         "SELECT snapshots.*, snapshot_documents.name, documents.digest, documents.size
          FROM snapshots
          LEFT JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
          LEFT JOIN documents ON documents.id = snapshot_documents.document_id
-         WHERE conversation_id = ?
+         WHERE conversation_id = ? AND snapshots.number >= ?
          ORDER BY snapshots.number, snapshot_documents.position",
     )
     .bind(id.as_str())
+    .bind(number)
     .fetch_all(connection)
     .await?;
     let mut versions: Vec<Digests> = Vec::new();
