@@ -182,6 +182,7 @@ impl Fetcher {
 
     /// One look, from the lease to its end.
     async fn fulfil(&self, lease: Lease) {
+        let began_at = self.parts.clock.now();
         let look = match self.client(&lease) {
             Some(client) => {
                 let (id, known) = (&lease.conversation_id, lease.known.as_ref());
@@ -190,7 +191,7 @@ impl Fetcher {
             }
             None => Look::NoApplication,
         };
-        self.observe(&look, &lease);
+        self.observe(&look, &lease, began_at);
         let now = self.parts.clock.now();
         let state = match &look {
             // It decides nothing for the others, and takes the whole history to find out.
@@ -263,7 +264,7 @@ impl Fetcher {
     }
 
     /// Counts the look, and says it when Vonage begins or ceases to answer for an application.
-    fn observe(&self, look: &Look, lease: &Lease) {
+    fn observe(&self, look: &Look, lease: &Lease, began_at: Timestamp) {
         let (outcome, health) = match look {
             Look::Seen(_) => ("seen", Health::Answering),
             Look::Unchanged(_) => ("unchanged", Health::Answering),
@@ -289,7 +290,9 @@ impl Fetcher {
             Look::Unreachable(_) | Look::Interrupted(..) => Some(Cause::Unreachable),
             _ => None,
         };
-        self.parts.outages.observed(application, cause, self.parts.clock.now());
+        // A look that failed has seen nothing since it began; one that ran into a timeout, for seconds.
+        let at = if cause.is_some() { began_at } else { self.parts.clock.now() };
+        self.parts.outages.observed(application, cause, at);
         let application = application.map(ApplicationId::as_str);
         match look {
             Look::NoApplication => tracing::error!(

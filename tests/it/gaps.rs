@@ -189,6 +189,22 @@ async fn gaps_come_in_pages_and_touch_only_what_they_touch() {
 }
 
 #[tokio::test]
+async fn an_outage_begins_with_the_look_that_ran_into_it() {
+    let (world, clock) = connected();
+    let daemon = World { reconcile: "0s", ..world }.start().await;
+    daemon.vonage.answer_next(1000, Fault::Hang);
+    let (begun, _) = cut(Call::inbound(1, start()), 20);
+    daemon.vonage.play(&begun, Pace::AtOnce).await;
+    tokio::time::timeout(PATIENCE, daemon.vonage.wait_for_requests(1)).await.expect("Vonage is asked");
+    clock.advance(SignedDuration::from_secs(5));
+    // The look runs into its timeout, in real time.
+    daemon.wait_for(begun.conversation.as_str(), |one| one["capture"]["reason"].is_string()).await;
+    daemon.advance(&clock, SignedDuration::from_secs(6));
+    let list = daemon.wait_for_path("/v1/gaps", |list| list["items"][0]["cause"] == "unreachable").await;
+    assert_eq!(list["items"][0]["began_at"], "2026-03-09T10:15:50.000Z");
+}
+
+#[tokio::test]
 async fn a_refused_token_is_a_gap_until_it_is_taken() {
     let (world, clock) = connected();
     let mut daemon = World { reconcile: "0s", ..world }.start().await;
