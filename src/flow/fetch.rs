@@ -118,7 +118,7 @@ impl Fetcher {
                     }
                 }
                 // It may be about a more urgent one than the one whose turn is waited for.
-                () = self.parts.wake.woken(), if looks.len() < self.parts.concurrency as usize => {}
+                () = self.parts.wake.woken(), if self.may_better(&looks, &next) => {}
                 () = self.ready(&next), if self.has_room(&looks, &next) => {
                     if let Next::Due(_) = next {
                         self.begin(&mut looks).await;
@@ -138,6 +138,11 @@ impl Fetcher {
         let all = self.parts.concurrency as usize;
         let reserved = if matches!(next, Next::Due(Urgency::Unseen)) { 0 } else { all / 4 };
         looks.len() < all - reserved
+    }
+
+    /// Whether news may change what is waited for: nothing is more urgent than what was never seen.
+    fn may_better(&self, looks: &JoinSet<()>, next: &Next) -> bool {
+        looks.len() < self.parts.concurrency as usize && !matches!(next, Next::Due(Urgency::Unseen))
     }
 
     async fn next(&self) -> Result<Next, StoreError> {
