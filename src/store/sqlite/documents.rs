@@ -12,9 +12,12 @@ const COMPRESSION_LEVEL: i32 = 3;
 
 const TABLE: Table = Table("documents");
 
-/// The row of the body: the one that is there already, or a new one.
-pub(super) async fn id_of(connection: &mut SqliteConnection, body: &[u8]) -> Result<i64, StoreError> {
-    let digest = Digest::of(body);
+/// The row of the body with this digest: the one that is there already, or a new one.
+pub(super) async fn id_of(
+    connection: &mut SqliteConnection,
+    digest: Digest,
+    body: &[u8],
+) -> Result<i64, StoreError> {
     let known = query("SELECT id FROM documents WHERE digest = ?")
         .bind(digest.as_bytes().as_slice())
         .fetch_optional(&mut *connection)

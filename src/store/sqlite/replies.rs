@@ -54,7 +54,7 @@ impl Waiting {
 /// Appends a reply.
 pub(super) async fn insert(connection: &mut SqliteConnection, reply: &NewReply) -> Result<(), StoreError> {
     let document_id = match &reply.ncco {
-        Some(ncco) => Some(documents::id_of(connection, ncco).await?),
+        Some(ncco) => Some(documents::id_of(connection, Digest::of(ncco), ncco).await?),
         None => None,
     };
     let upstream = reply.upstream.as_ref();

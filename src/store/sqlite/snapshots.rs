@@ -5,15 +5,12 @@ use std::collections::HashMap;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{query, query_scalar};
 
-use super::StoreError;
 use super::rows::Table;
+use super::{StoreError, documents};
 use crate::domain::digest::Digest;
 use crate::domain::fetch::Finding;
 use crate::domain::ids::{ConversationId, Region};
 use crate::domain::snapshot::{Digests, Document, DocumentName, EventsRead, Sighting, Snapshot};
-
-/// zstd's own default: a document is some kilobytes, and higher levels gain little on so few.
-const COMPRESSION_LEVEL: i32 = 3;
 
 const SNAPSHOTS: Table = Table("snapshots");
 const DOCUMENTS: Table = Table("documents");
@@ -89,7 +86,7 @@ async fn insert(
     .await?;
     let snapshot_id: i64 = SNAPSHOTS.get(&row, "id")?;
     for (position, document) in (0_i64..).zip(&sighting.documents) {
-        let document_id = document_id(connection, document).await?;
+        let document_id = documents::id_of(connection, document.digest, &document.body).await?;
         query(
             "INSERT INTO snapshot_documents (snapshot_id, position, name, document_id) VALUES (?, ?, ?, ?)",
         )
@@ -101,26 +98,6 @@ async fn insert(
         .await?;
     }
     Ok(())
-}
-
-/// The row of the document: the one that is there already, or a new one.
-async fn document_id(connection: &mut SqliteConnection, document: &Document) -> Result<i64, StoreError> {
-    let known = query("SELECT id FROM documents WHERE digest = ?")
-        .bind(document.digest.as_bytes().as_slice())
-        .fetch_optional(&mut *connection)
-        .await?;
-    if let Some(row) = known {
-        return DOCUMENTS.get(&row, "id");
-    }
-    let compressed = zstd::bulk::compress(&document.body, COMPRESSION_LEVEL)
-        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    let row = query("INSERT INTO documents (digest, size, body) VALUES (?, ?, ?) RETURNING id")
-        .bind(document.digest.as_bytes().as_slice())
-        .bind(i64::try_from(document.body.len()).unwrap_or(i64::MAX))
-        .bind(compressed)
-        .fetch_one(connection)
-        .await?;
-    DOCUMENTS.get(&row, "id")
 }
 
 /// The versions of a conversation, oldest first, without bodies.
@@ -278,10 +255,8 @@ fn events_read(row: &SqliteRow) -> Result<EventsRead, StoreError> {
 
 fn document(row: &SqliteRow) -> Result<Document, StoreError> {
     let name = name(row)?.ok_or(DOCUMENTS.corrupt("name"))?;
-    let (digest, size) = (digest(row)?, size(row)?);
-    let capacity = usize::try_from(size).map_err(|_| DOCUMENTS.corrupt("size"))?;
-    let body = zstd::bulk::decompress(DOCUMENTS.get(row, "body")?, capacity);
-    let body = body.map_err(|_| DOCUMENTS.corrupt("body"))?;
+    let digest = digest(row)?;
+    let body = documents::body(row)?.ok_or(DOCUMENTS.corrupt("body"))?;
     if Digest::of(&body) != digest {
         return Err(DOCUMENTS.corrupt("body"));
     }
