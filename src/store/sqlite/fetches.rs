@@ -14,6 +14,20 @@ use crate::domain::ids::{ApplicationId, ConversationId, Region};
 
 const TABLE: Table = Table("fetches");
 
+/// The looks that are due at `?1` and not taken out, each with its class: [`Lease::urgency`] as SQL, and as a
+/// number. `?2` is [`HOPEFUL_FAILURES`].
+macro_rules! due {
+    () => {
+        "(SELECT conversation_id, due_at, CASE
+             WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
+                 THEN urgency
+             WHEN failures >= ?2 AND trouble IN ('not yet', 'refused') THEN 3
+             WHEN urgency = 1 THEN 1
+             ELSE 0 END AS class
+         FROM fetches WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1))"
+    };
+}
+
 /// Takes out what is due. What was never seen goes first: its conversation may be gone any moment.
 pub(super) async fn lease(
     connection: &mut SqliteConnection,
@@ -21,24 +35,17 @@ pub(super) async fn lease(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Lease>, StoreError> {
-    let rows = query(
-        "UPDATE fetches SET leased_until = ?2
-         WHERE conversation_id IN (
-             SELECT conversation_id FROM fetches
-             WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)
-             ORDER BY CASE
-                 WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
-                     THEN urgency
-                 WHEN failures >= ?4 AND trouble IN ('not yet', 'refused') THEN 3
-                 WHEN urgency = 1 THEN 1
-                 ELSE 0 END, due_at
-             LIMIT ?3)
+    let rows = query(concat!(
+        "UPDATE fetches SET leased_until = ?3
+         WHERE conversation_id IN (SELECT conversation_id FROM ",
+        due!(),
+        " ORDER BY class, due_at LIMIT ?4)
          RETURNING *",
-    )
+    ))
     .bind(now.as_microsecond())
+    .bind(HOPEFUL_FAILURES)
     .bind(until.as_microsecond())
     .bind(limit)
-    .bind(HOPEFUL_FAILURES)
     .fetch_all(&mut *connection)
     .await?;
     let mut leases = Vec::with_capacity(rows.len());
@@ -91,22 +98,15 @@ pub(super) async fn most_urgent(
     connection: &mut SqliteConnection,
     now: Timestamp,
 ) -> Result<Option<Urgency>, StoreError> {
-    let number: Option<i64> = query_scalar(
-        "SELECT min(urgency) FROM (
-             SELECT CASE
-                 WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
-                     THEN urgency
-                 WHEN failures >= ?2 AND trouble IN ('not yet', 'refused') THEN 3
-                 WHEN urgency = 1 THEN 1
-                 ELSE 0 END AS urgency
-             FROM fetches WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)
-             UNION ALL
-             SELECT CASE
-                 WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = unposted.conversation_id)
-                     THEN 2
-                 ELSE 0 END
-             FROM unposted WHERE received_at <= ?1)",
-    )
+    let number: Option<i64> = query_scalar(concat!(
+        "SELECT min(class) FROM (SELECT class FROM ",
+        due!(),
+        " UNION ALL
+         SELECT CASE
+             WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = unposted.conversation_id) THEN 2
+             ELSE 0 END
+         FROM unposted WHERE received_at <= ?1)",
+    ))
     .bind(now.as_microsecond())
     .bind(HOPEFUL_FAILURES)
     .fetch_one(connection)
