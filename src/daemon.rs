@@ -171,7 +171,7 @@ pub async fn start(
         answers: answers(&config)?,
         max_body_bytes: config.max_body_bytes,
     };
-    let query = Query { store: Arc::clone(&store), clock, metrics: telemetry::metrics_text };
+    let query = Query { store: Arc::clone(&store), clock, country: None, metrics: telemetry::metrics_text };
     let public = serve(&lifecycle, "public listener", listeners.public, webhooks.router())?;
     let private = serve(&lifecycle, "private listener", listeners.private, query.router())?;
     if let Some(period) = lifecycle::watchdog_period() {

@@ -176,6 +176,37 @@ pub struct MemberState {
     pub at: Option<Timestamp>,
     /// What told first: `snapshot 2`, `event 7` of the event list, or `rtc`.
     pub source: String,
+    /// When it told: the state was so at the latest then.
+    #[serde(serialize_with = "instant::serialize")]
+    pub learnt_at: Timestamp,
+}
+
+impl MemberState {
+    /// From when on it is known to have held.
+    #[must_use]
+    pub fn held_from(&self) -> Timestamp {
+        self.at.unwrap_or(self.learnt_at)
+    }
+
+    /// Whether it is about the member's sound, and not about being there.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        SOUNDS.contains(&self.state.as_str())
+    }
+}
+
+/// States of a member's sound.
+const SOUNDS: [&str; 4] = ["MUTED", "UNMUTED", "EARMUFFED", "UNEARMUFFED"];
+
+impl Member {
+    /// The member as it was at an instant, with the states until then; `None` before the first of them.
+    #[must_use]
+    pub fn until(mut self, at: Timestamp) -> Option<Self> {
+        self.states.retain(|state| state.held_from() <= at);
+        let held = self.states.iter().filter(|state| !state.is_sound());
+        self.state = held.max_by_key(|state| state.held_from()).map(|state| state.state.clone());
+        (!self.states.is_empty()).then_some(self)
+    }
 }
 
 /// One connection of a participant, as the Voice API tells it.

@@ -10,6 +10,7 @@ pub mod outage;
 pub mod receive;
 pub mod reconcile;
 mod schedule;
+pub mod timeline;
 
 use std::sync::Arc;
 

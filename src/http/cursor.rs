@@ -3,16 +3,62 @@
 use jiff::Timestamp;
 
 use crate::domain::ids::ConversationId;
-use crate::store::Position;
+use crate::store::{GapPosition, Position};
 
-/// Writes a position: microseconds and id, in characters that need no escaping in a URL.
-pub(super) fn encode(position: &Position) -> String {
-    format!("{}.{}", position.listed_at.as_microsecond(), position.id)
+/// A place in a list.
+pub(super) trait Cursor: Sized {
+    /// Writes it in characters that need no escaping in a URL.
+    fn encode(&self) -> String;
+
+    /// Reads what [`Cursor::encode`] wrote; `None` for anything else.
+    fn decode(text: &str) -> Option<Self>;
 }
 
-/// Reads what [`encode`] wrote; `None` for anything else.
-pub(super) fn decode(cursor: &str) -> Option<Position> {
-    let (microseconds, id) = cursor.split_once('.')?;
-    let listed_at = Timestamp::from_microsecond(microseconds.parse().ok()?).ok()?;
-    Some(Position { listed_at, id: ConversationId::parse(id).ok()? })
+impl Cursor for Position {
+    fn encode(&self) -> String {
+        format!("{}.{}", self.listed_at.as_microsecond(), self.id)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (listed_at, id) = timed(text)?;
+        Some(Self { listed_at, id: ConversationId::parse(id).ok()? })
+    }
+}
+
+impl Cursor for GapPosition {
+    fn encode(&self) -> String {
+        format!("{}.{}", self.began_at.as_microsecond(), self.id)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (began_at, id) = timed(text)?;
+        Some(Self { began_at, id: id.parse().ok()? })
+    }
+}
+
+/// The number of a snapshot.
+impl Cursor for u32 {
+    fn encode(&self) -> String {
+        self.to_string()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// The number of an arrival.
+impl Cursor for i64 {
+    fn encode(&self) -> String {
+        self.to_string()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+fn timed(text: &str) -> Option<(Timestamp, &str)> {
+    let (microseconds, rest) = text.split_once('.')?;
+    Some((Timestamp::from_microsecond(microseconds.parse().ok()?).ok()?, rest))
 }

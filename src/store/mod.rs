@@ -22,6 +22,7 @@ use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::call::CallList;
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Lease, Settlement, Urgency};
+use crate::domain::filter::Filter;
 use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
@@ -76,6 +77,36 @@ pub struct Position {
     pub id: ConversationId,
 }
 
+/// In which direction a list goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Back into the past.
+    #[default]
+    NewestFirst,
+    /// Towards the present.
+    OldestFirst,
+}
+
+/// Which part of a list: its items are read by their keys, so that none is skipped or repeated while new ones
+/// come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<P> {
+    /// In which direction it goes.
+    pub order: Order,
+    /// At most so many items.
+    pub limit: u32,
+    /// Only from behind this place on.
+    pub after: Option<P>,
+}
+
+impl<P> Page<P> {
+    /// The first `limit` items, newest first.
+    #[must_use]
+    pub fn first(limit: u32) -> Self {
+        Self { order: Order::NewestFirst, limit, after: None }
+    }
+}
+
 /// A conversation in a list, with the key that the list goes on from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -125,6 +156,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The arrivals that speak of a conversation, oldest first.
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError>;
+
+    /// At most `limit` arrivals, whatever they speak of, newest first, from behind the one with the number `after`
+    /// on.
+    async fn newest_arrivals(&self, limit: u32, after: Option<i64>) -> Result<Vec<Arrival>, StoreError>;
 
     /// Keeps what a webhook was replied to with. Replies of a moment are written together: this takes a little
     /// longer than the disk does.
@@ -181,8 +216,13 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- reading
 
-    /// At most `limit` conversations, newest first, from behind `after` on.
-    async fn conversations(&self, limit: u32, after: Option<Position>) -> Result<Vec<Listed>, StoreError>;
+    /// A page of the conversations that `filter` lets through at `now`.
+    async fn conversations(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        page: &Page<Position>,
+    ) -> Result<Vec<Listed>, StoreError>;
 
     /// One conversation.
     async fn conversation(&self, id: &ConversationId) -> Result<Option<Interpretation>, StoreError>;

@@ -20,6 +20,7 @@ mod query;
 mod receive;
 mod region;
 mod scarce;
+mod search;
 mod secrets;
 mod signature;
 mod store;

@@ -105,11 +105,12 @@ proptest! {
     }
 }
 
-/// An interpretation without what depends on who told first and when: the sources of states, and until when
+/// An interpretation without what depends on who told first and when: the sources of states and when they told, and until when
 /// `busy` may still be followed by something.
 fn apart_from_reception(mut told: Interpretation) -> Interpretation {
     for state in told.members.iter_mut().flat_map(|member| &mut member.states) {
         state.source.clear();
+        state.learnt_at = Timestamp::UNIX_EPOCH;
     }
     if matches!(told.ending, Ending::Settling(_)) {
         told.ending = Ending::Settling(Timestamp::UNIX_EPOCH);

@@ -57,7 +57,7 @@ async fn a_question_that_makes_no_sense_is_answered_with_what_would() {
         ("/v1/conversations/CON-unknown/snapshots", 404),
         ("/v1/conversations/CON-unknown/webhooks", 404),
         ("/v1/conversations/CON-unknown/webhooks?limt=1", 400),
-        ("/v1/conversations/CON-unknown/snapshots?next=x", 400),
+        ("/v1/gaps?next=x", 400),
         ("/v1/conversations/%ff", 400),
         ("/v1/nothing", 404),
     ] {

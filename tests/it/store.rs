@@ -15,6 +15,7 @@ use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{
     FetchState, Finding, HOPEFUL_FAILURES, Known, Lease, Settlement, Trouble, Urgency,
 };
+use conversationd::domain::filter::Filter;
 use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
@@ -22,7 +23,7 @@ use conversationd::domain::reply::{NewReply, Source, Upstream};
 use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
 use conversationd::flow::Wake;
 use conversationd::flow::derive::{Deriver, Step};
-use conversationd::store::{self, Discovery, GapPosition, Position, Stale, Store, StoreError};
+use conversationd::store::{self, Discovery, GapPosition, Listed, Page, Position, Stale, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
@@ -760,7 +761,7 @@ async fn an_interpretation_is_read_back_as_it_was_saved() {
     let full = full_interpretation("CON-1");
     place.store.save(vec![(full.clone(), revision(1))], None).await.unwrap();
     assert_eq!(place.store.conversation(&full.id).await.unwrap(), Some(full.clone()));
-    let listed = place.store.conversations(10, None).await.unwrap();
+    let listed = place.conversations(10, None).await;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].interpretation, full);
     assert_eq!(listed[0].position, Position { listed_at: at(1), id: full.id.clone() });
@@ -838,7 +839,7 @@ async fn pages_go_from_the_newest_to_the_oldest_without_gap_or_repetition() {
         let mut found = Vec::new();
         let mut after = None;
         loop {
-            let page = place.store.conversations(limit, after).await.unwrap();
+            let page = place.conversations(limit, after).await;
             assert!(page.len() <= usize::try_from(limit).unwrap());
             let Some(last) = page.last() else { break };
             assert!(found.len() < expected.len(), "pages of {limit} do not end");
@@ -860,14 +861,14 @@ async fn a_page_goes_on_where_it_stopped_whatever_came_meanwhile() {
     for number in 0..6 {
         place.interpreted(&format!("CON-{number}"), number).await;
     }
-    let ids = |page: Vec<store::Listed>| {
+    let ids = |page: Vec<Listed>| {
         page.into_iter().map(|listed| listed.position.id.as_str().to_owned()).collect::<Vec<_>>()
     };
-    let first = place.store.conversations(2, None).await.unwrap();
+    let first = place.conversations(2, None).await;
     let after = first.last().map(|listed| listed.position.clone());
     assert_eq!(ids(first), ["CON-5", "CON-4"]);
     place.interpreted("CON-9", 9).await;
-    assert_eq!(ids(place.store.conversations(9, after).await.unwrap()), ["CON-3", "CON-2", "CON-1", "CON-0"]);
+    assert_eq!(ids(place.conversations(9, after).await), ["CON-3", "CON-2", "CON-1", "CON-0"]);
 }
 
 #[tokio::test]
@@ -876,10 +877,10 @@ async fn a_conversation_without_a_start_is_listed_by_its_first_news() {
     place.store.append(arrival("CON-1", "a", 40)).await.unwrap();
     let startless = Interpretation { started_at: None, ..bare_interpretation("CON-1", 0) };
     place.store.save(vec![(startless.clone(), revision(1))], None).await.unwrap();
-    assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(40));
+    assert_eq!(place.conversations(1, None).await[0].position.listed_at, at(40));
     let capture = Capture { first_at: Some(at(50)), ..startless.capture.clone() };
     place.store.save(vec![(Interpretation { capture, ..startless }, revision(1))], None).await.unwrap();
-    assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(50));
+    assert_eq!(place.conversations(1, None).await[0].position.listed_at, at(50));
 }
 
 #[tokio::test]
@@ -1331,7 +1332,7 @@ async fn a_conversation_that_is_only_listed_has_its_place_in_the_list() {
     place.store.keep_listed(call_list(0, 10, vec![call])).await.unwrap();
     let unknown = Interpretation { started_at: None, ..bare_interpretation("CON-1", 0) };
     place.store.save(vec![(unknown, revision(1))], None).await.unwrap();
-    assert_eq!(place.store.conversations(1, None).await.unwrap()[0].position.listed_at, at(4));
+    assert_eq!(place.conversations(1, None).await[0].position.listed_at, at(4));
 }
 
 struct Place {
@@ -1351,6 +1352,12 @@ impl Place {
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
         Self { store, writer: tasks, directory }
+    }
+
+    /// Newest first, whatever they are.
+    async fn conversations(&self, limit: u32, after: Option<Position>) -> Vec<Listed> {
+        let page = Page { after, ..Page::first(limit) };
+        self.store.conversations(&Filter::default(), at(0), &page).await.expect("the store can be read")
     }
 
     fn path(&self) -> PathBuf {
@@ -1599,10 +1606,11 @@ fn full_members() -> Vec<Member> {
         leg_ids,
         states,
     };
-    let state = |state: &str, at: Option<Timestamp>| MemberState {
+    let state = |state: &str, held_at: Option<Timestamp>| MemberState {
         state: state.to_owned(),
-        at,
+        at: held_at,
         source: "snapshot 1".to_owned(),
+        learnt_at: at(2),
     };
     let channel =
         Channel { kind: text("phone"), id: Some(leg_id(ODD_LEG)), from: text("007"), to: text(ODD) };

@@ -57,7 +57,12 @@ pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
     words.sort_by_key(|word| (word.at.is_none(), word.at, rank(&word.state), &word.state));
     words
         .into_iter()
-        .map(|word| MemberState { state: word.state.clone(), at: word.at, source: word.source.clone() })
+        .map(|word| MemberState {
+            state: word.state.clone(),
+            at: word.at,
+            source: word.source.clone(),
+            learnt_at: word.known.at,
+        })
         .collect()
 }
 

@@ -1,19 +1,20 @@
 //! `/v1/conversations`: what is understood.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::cursor;
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::page::{ListParameters, Page};
-use super::{PathOf, Query, json};
+use super::list::{Asked, List};
+use super::parameters::Parameters;
+use super::{PathOf, Query, json, tagged};
 use crate::domain::conversation::{Interpretation, State as ConversationState};
+use crate::domain::filter::{self, Filter};
 use crate::domain::gap::Gap;
-use crate::store::Listed;
+use crate::store::{self, Listed, Order, Position};
 
 /// An interpretation, as of the moment of the answer.
 #[derive(Serialize)]
@@ -35,39 +36,107 @@ impl Answer {
     }
 }
 
+/// What a list of conversations is made with.
+struct Conversations {
+    query: Query,
+    filter: Filter,
+    order: Order,
+    /// One for the whole list: a conversation must not be on one page as live and on the next as ended.
+    now: Timestamp,
+}
+
+impl List for Conversations {
+    type Item = Listed;
+    type Told = Answer;
+    type Place = Position;
+
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("id", "/id"),
+        ("name", "/name"),
+        ("application_id", "/application_id"),
+        ("state", "/state"),
+        ("capture", "/capture/state"),
+        ("capture_reason", "/capture/reason"),
+        ("snapshots", "/capture/snapshots"),
+        ("direction", "/direction"),
+        ("from", "/from"),
+        ("to", "/to"),
+        ("started_at", "/started_at"),
+        ("answered_at", "/answered_at"),
+        ("ended_at", "/ended_at"),
+        ("duration", "/duration"),
+        ("price", "/price"),
+        ("status", "/status"),
+        ("members", "/members"),
+        ("legs", "/legs"),
+        ("blind", "/blind"),
+    ];
+
+    async fn items(&self, after: Option<&Position>, limit: u32) -> Result<Vec<Listed>, Problem> {
+        let page = store::Page { order: self.order, limit, after: after.cloned() };
+        Ok(self.query.store.conversations(&self.filter, self.now, &page).await?)
+    }
+
+    fn place(item: &Listed) -> Position {
+        item.position.clone()
+    }
+
+    async fn tell(
+        &self,
+        items: Vec<Listed>,
+        after: Option<&Position>,
+    ) -> Result<(Vec<Answer>, Vec<Blind>), Problem> {
+        let span = |listed: &Listed| Span::of(&listed.interpretation, listed.position.listed_at, self.now);
+        let mut spans: Vec<Span> = items.iter().map(span).collect();
+        // Also what lies between this page and the one before, or the present: calls may be missing there.
+        let edge = after.map_or(self.now, |after| after.listed_at);
+        spans.extend(spans.first().map(|nearest| nearest.moved_to(edge)));
+        let gaps = self.query.gaps_around(&spans).await?;
+        let answer = |listed: Listed| {
+            let span = span(&listed);
+            Answer::at(listed.interpretation, self.now, &span, &gaps)
+        };
+        Ok((items.into_iter().map(answer).collect(), gaps.iter().map(Blind::from).collect()))
+    }
+}
+
 /// `GET /v1/conversations`: newest first.
 pub(super) async fn list(
     State(query): State<Query>,
-    parameters: Result<Parameters<ListParameters>, QueryRejection>,
+    mut parameters: Parameters,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let page = Page::asked(parameters)?;
-    let after = page.after(cursor::decode)?;
-    let listed = query.store.conversations(page.limit + 1, after.clone()).await?;
+    let asked = Asked::of(&mut parameters, &headers)?;
+    let mut own = parameters.take_all(&Filter::NAMES);
     let now = query.clock.now();
-    let span = |listed: &Listed| Span::of(&listed.interpretation, listed.position.listed_at, now);
-    let mut spans: Vec<Span> = page.shown(&listed).iter().map(span).collect();
-    // Also what lies between this page and the one before, or the present: calls may be missing there.
-    let edge = after.map_or(now, |after| after.listed_at);
-    spans.extend(spans.first().map(|newest| newest.moved_to(edge)));
-    let gaps = query.gaps_around(&spans).await?;
-    let place = |listed: &Listed| cursor::encode(&listed.position);
-    let answer = |listed: Listed| {
-        let span = span(&listed);
-        Answer::at(listed.interpretation, now, &span, &gaps)
+    let value = |name: &str| own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+    let filter = Filter::read(value, filter::Context { now, country: query.country })
+        .map_err(|fault| Problem::bad_request(fault.to_string()))?;
+    own.extend(parameters.take_all(&["order"]));
+    let order = match own.iter().find(|(name, _)| name == "order").map(|(_, order)| order.as_str()) {
+        None | Some("newest") => Order::NewestFirst,
+        Some("oldest") => Order::OldestFirst,
+        Some(_) => return Err(Problem::bad_request("order is newest or oldest")),
     };
-    let blind = gaps.iter().map(Blind::from).collect();
-    Ok(page.answer("/v1/conversations", listed, place, answer, blind))
+    parameters.finish()?;
+    asked.answer(Conversations { query, filter, order, now }, "/v1/conversations", &own).await
 }
 
-/// `GET /v1/conversations/{id}`.
-pub(super) async fn one(State(query): State<Query>, PathOf(id): PathOf<String>) -> Result<Response, Problem> {
-    let id = query.named(&id).await?;
-    let interpretation = query.store.conversation(&id).await?;
-    let interpretation = interpretation.ok_or_else(|| {
-        Problem::not_found("the conversation was just heard of and is not interpreted yet; ask again")
-    })?;
+/// `GET /v1/conversations/{id}`. Whoever has it already is told so, once it is over and changes rarely.
+pub(super) async fn one(
+    State(query): State<Query>,
+    PathOf(id): PathOf<String>,
+    parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    parameters.finish()?;
+    let (id, interpretation) = query.interpreted(&id).await?;
     let now = query.clock.now();
     let span = Span::of(&interpretation, query.first_news(&id, &interpretation, now).await?, now);
     let gaps = query.gaps_around(std::slice::from_ref(&span)).await?;
-    Ok(json(&Answer::at(interpretation, now, &span, &gaps)))
+    let answer = Answer::at(interpretation, now, &span, &gaps);
+    Ok(match answer.state {
+        ConversationState::Ended => tagged::json(&answer, &headers),
+        ConversationState::Live => json(&answer),
+    })
 }

@@ -1,35 +1,57 @@
 //! `/v1/gaps`: every time in which something could not be seen.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
-use jiff::Timestamp;
 
 use super::super::problem::Problem;
 use super::Query;
 use super::blind::Blind;
-use super::page::{ListParameters, Page};
+use super::list::{Asked, List};
+use super::parameters::Parameters;
 use crate::domain::gap::Gap;
 use crate::store::GapPosition;
 
-/// `GET /v1/gaps`: newest first. It is its own `blind`, which stays empty.
+/// The list is its own `blind`, which stays empty.
+struct Gaps(Query);
+
+impl List for Gaps {
+    type Item = Gap;
+    type Told = Blind;
+    type Place = GapPosition;
+
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("cause", "/cause"),
+        ("reason", "/reason"),
+        ("began_at", "/began_at"),
+        ("ended_at", "/ended_at"),
+        ("application_id", "/application_id"),
+    ];
+
+    async fn items(&self, after: Option<&GapPosition>, limit: u32) -> Result<Vec<Gap>, Problem> {
+        Ok(self.0.store.gaps(limit, after.copied()).await?)
+    }
+
+    fn place(gap: &Gap) -> GapPosition {
+        GapPosition { began_at: gap.began_at, id: gap.id }
+    }
+
+    async fn tell(
+        &self,
+        items: Vec<Gap>,
+        _: Option<&GapPosition>,
+    ) -> Result<(Vec<Blind>, Vec<Blind>), Problem> {
+        Ok((items.iter().map(Blind::from).collect(), Vec::new()))
+    }
+}
+
+/// `GET /v1/gaps`: newest first.
 pub(super) async fn list(
     State(query): State<Query>,
-    parameters: Result<Parameters<ListParameters>, QueryRejection>,
+    mut parameters: Parameters,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let page = Page::asked(parameters)?;
-    let after = page.after(decode)?;
-    let gaps = query.store.gaps(page.limit + 1, after).await?;
-    Ok(page.answer("/v1/gaps", gaps, encode, |gap| Blind::from(&gap), Vec::new()))
-}
-
-/// Where the list goes on behind a gap: microseconds and number.
-fn encode(gap: &Gap) -> String {
-    format!("{}.{}", gap.began_at.as_microsecond(), gap.id)
-}
-
-fn decode(cursor: &str) -> Option<GapPosition> {
-    let (microseconds, id) = cursor.split_once('.')?;
-    let began_at = Timestamp::from_microsecond(microseconds.parse().ok()?).ok()?;
-    Some(GapPosition { began_at, id: id.parse().ok()? })
+    let asked = Asked::of(&mut parameters, &headers)?;
+    parameters.finish()?;
+    asked.answer(Gaps(query), "/v1/gaps", &[]).await
 }

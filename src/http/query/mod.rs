@@ -2,10 +2,16 @@
 
 mod blind;
 mod conversations;
+mod csv;
 mod gaps;
-mod page;
+mod list;
+mod members;
+mod parameters;
 mod snapshots;
+mod tagged;
+mod timeline;
 mod webhooks;
+mod whole;
 
 use std::sync::Arc;
 
@@ -15,6 +21,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use phonenumber::country::Id as Country;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -23,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::health;
 use super::problem::{self, Problem};
 use crate::domain::clock::Clock;
+use crate::domain::conversation::Interpretation;
 use crate::domain::ids::ConversationId;
 use crate::store::Store;
 
@@ -33,6 +41,8 @@ pub struct Query {
     pub store: Arc<dyn Store>,
     /// Tells whether a conversation is over by now.
     pub clock: Arc<dyn Clock>,
+    /// Whose numbers those without a country's code are.
+    pub country: Option<Country>,
     /// Writes the metrics in Prometheus' text format.
     pub metrics: fn() -> String,
 }
@@ -51,9 +61,13 @@ impl Query {
         Router::new()
             .route("/v1/conversations", readable(get(conversations::list)))
             .route("/v1/conversations/{id}", readable(get(conversations::one)))
+            .route("/v1/conversations/{id}/members", readable(get(members::list)))
+            .route("/v1/conversations/{id}/timeline", readable(get(timeline::list)))
             .route("/v1/conversations/{id}/snapshots", readable(get(snapshots::list)))
             .route("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one)))
+            .route("/v1/conversations/{id}/snapshots/{number}/diff", readable(get(snapshots::diff)))
             .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
+            .route("/v1/webhooks", readable(get(webhooks::list)))
             .route("/v1/gaps", readable(get(gaps::list)))
             .route("/metrics", readable(get(move || async move { (text, metrics()) })))
             .route("/livez", readable(get(health::livez)))
@@ -69,6 +83,15 @@ impl Query {
         found.ok_or_else(|| {
             Problem::not_found("no conversation, leg or member has this id, or none was heard of yet")
         })
+    }
+
+    /// The conversation that a path names, as it is understood.
+    async fn interpreted(&self, id: &str) -> Result<(ConversationId, Interpretation), Problem> {
+        let id = self.named(id).await?;
+        let interpretation = self.store.conversation(&id).await?.ok_or_else(|| {
+            Problem::not_found("the conversation was just heard of and is not interpreted yet; ask again")
+        })?;
+        Ok((id, interpretation))
     }
 }
 

@@ -1,17 +1,21 @@
 //! `/v1/conversations/{id}/snapshots`: the versions of a conversation.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use jiff::Timestamp;
+use json_patch::Patch;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::problem::Problem;
-use super::blind::Span;
-use super::page::{ListParameters, Page};
-use super::{PathOf, Query, json};
+use super::blind::{Blind, Span};
+use super::list::{Asked, List};
+use super::parameters::Parameters;
+use super::{PathOf, Query, tagged};
 use crate::domain::digest::Digest;
+use crate::domain::ids::ConversationId;
 use crate::domain::instant;
 use crate::domain::snapshot::{Digests, Document, Snapshot};
 
@@ -43,38 +47,121 @@ struct Whole {
     body: Box<RawValue>,
 }
 
+/// The versions of one conversation.
+struct Versions {
+    query: Query,
+    id: ConversationId,
+}
+
+impl List for Versions {
+    type Item = Digests;
+    type Told = Version<Entry>;
+    type Place = u32;
+
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("number", "/number"),
+        ("taken_at", "/taken_at"),
+        ("confirmed_at", "/confirmed_at"),
+        ("family", "/family"),
+        ("sequence_number", "/sequence_number"),
+        ("documents", "/documents"),
+    ];
+
+    async fn items(&self, after: Option<&u32>, limit: u32) -> Result<Vec<Digests>, Problem> {
+        let mut versions = self.query.store.snapshots(&self.id).await?;
+        versions.retain(|version| after.is_none_or(|after| version.number > *after));
+        versions.truncate(limit as usize);
+        Ok(versions)
+    }
+
+    fn place(version: &Digests) -> u32 {
+        version.number
+    }
+
+    async fn tell(
+        &self,
+        items: Vec<Digests>,
+        _: Option<&u32>,
+    ) -> Result<(Vec<Version<Entry>>, Vec<Blind>), Problem> {
+        let application = self.query.application_of(&self.id).await?;
+        let instants = items.iter().flat_map(|version| [version.taken_at, version.confirmed_at]);
+        let spans: Vec<Span> = instants.map(|at| Span::at(at, application.clone())).collect();
+        let blind = self.query.blind_around(&spans).await?;
+        Ok((items.into_iter().map(Version::from).collect(), blind))
+    }
+}
+
 /// `GET …/snapshots`: oldest first, without bodies.
 pub(super) async fn list(
     State(query): State<Query>,
     PathOf(id): PathOf<String>,
-    parameters: Result<Parameters<ListParameters>, QueryRejection>,
+    mut parameters: Parameters,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let page = Page::asked(parameters)?;
-    let after: u32 = page.after(|text| text.parse().ok())?.unwrap_or(0);
+    let asked = Asked::of(&mut parameters, &headers)?;
+    parameters.finish()?;
     let id = query.named(&id).await?;
-    let mut versions = query.store.snapshots(&id).await?;
-    versions.retain(|version| version.number > after);
     let path = format!("/v1/conversations/{id}/snapshots");
-    let application = query.application_of(&id).await?;
-    let span = |version: &Digests| {
-        [version.taken_at, version.confirmed_at].map(|at| Span::at(at, application.clone()))
-    };
-    let spans: Vec<Span> = page.shown(&versions).iter().flat_map(span).collect();
-    let blind = query.blind_around(&spans).await?;
-    Ok(page.answer(&path, versions, |version| version.number.to_string(), Version::from, blind))
+    asked.answer(Versions { query, id }, &path, &[]).await
+}
+
+impl Query {
+    /// A version with its documents.
+    async fn version(&self, id: &ConversationId, number: &str) -> Result<Version<Whole>, Problem> {
+        let number: u32 =
+            number.parse().map_err(|_| Problem::not_found("snapshots are numbered 1, 2, 3 …"))?;
+        let snapshot = self.store.snapshot(id, number).await?;
+        let snapshot =
+            snapshot.ok_or_else(|| Problem::not_found("the conversation has no snapshot of this number"))?;
+        Ok(Version::from(snapshot))
+    }
 }
 
 /// `GET …/snapshots/{number}`: one, with the documents.
 pub(super) async fn one(
     State(query): State<Query>,
     PathOf((id, number)): PathOf<(String, String)>,
+    parameters: Parameters,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let number: u32 = number.parse().map_err(|_| Problem::not_found("snapshots are numbered 1, 2, 3 …"))?;
+    parameters.finish()?;
     let id = query.named(&id).await?;
-    let snapshot = query.store.snapshot(&id, number).await?;
-    let snapshot =
-        snapshot.ok_or_else(|| Problem::not_found("the conversation has no snapshot of this number"))?;
-    Ok(json(&Version::from(snapshot)))
+    Ok(tagged::json(&query.version(&id, &number).await?, &headers))
+}
+
+/// `GET …/snapshots/{number}/diff?against=m`: what makes version `number` out of version `m`, as JSON Patch
+/// (RFC 6902) for what `…/snapshots/m` answers. Without `against` it is the version before.
+pub(super) async fn diff(
+    State(query): State<Query>,
+    PathOf((id, number)): PathOf<(String, String)>,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let against = parameters.take("against");
+    parameters.finish()?;
+    let id = query.named(&id).await?;
+    let version = query.version(&id, &number).await?;
+    let before = match against {
+        Some(against) => against,
+        None if version.number > 1 => (version.number - 1).to_string(),
+        None => {
+            return Err(Problem::bad_request("nothing comes before the first snapshot: say against=NUMBER"));
+        }
+    };
+    let before = query.version(&id, &before).await?;
+    let patch = changes(&before, &version);
+    let mut response = tagged::json(&patch, &headers);
+    if response.headers().contains_key(CONTENT_TYPE) {
+        let patch = HeaderValue::from_static("application/json-patch+json");
+        response.headers_mut().insert(CONTENT_TYPE, patch);
+    }
+    Ok(response)
+}
+
+/// What turns the JSON of one into that of the other.
+fn changes<T: Serialize>(from: &T, to: &T) -> Patch {
+    let json = |value| serde_json::to_value(value).expect("texts, numbers and JSON are always JSON");
+    json_patch::diff(&json(from), &json(to))
 }
 
 impl From<Digests> for Version<Entry> {
@@ -116,4 +203,37 @@ fn whole(document: &Document) -> Whole {
 
 fn name_text(name: &impl ToString) -> String {
     name.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Number, Value};
+
+    use super::changes;
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(|number| Value::Number(Number::from(number))),
+            "[a-c~/ ]{0,3}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map("[a-c~/]{0,2}", inner, 0..5)
+                    .prop_map(|map| Value::from(map.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_changes_applied_to_one_version_give_the_other(from in any_json(), to in any_json()) {
+            let mut patched = from.clone();
+            json_patch::patch(&mut patched, &changes(&from, &to)).expect("it applies");
+            prop_assert_eq!(patched, to);
+        }
+    }
 }

@@ -1,17 +1,18 @@
-//! `/v1/conversations/{id}/webhooks`: deliveries as they were received.
+//! `/v1/webhooks`, `/v1/conversations/{id}/webhooks`: deliveries as they were received.
 
 use std::collections::HashMap;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::problem::Problem;
-use super::blind::Span;
-use super::page::{ListParameters, Page};
+use super::blind::{Blind, Span};
+use super::list::{Asked, List};
+use super::parameters::Parameters;
 use super::{PathOf, Query, raw};
 use crate::domain::arrival::{Arrival, Delivery};
 use crate::domain::digest::Digest;
@@ -55,36 +56,132 @@ struct Reply {
     ncco: Option<Box<RawValue>>,
 }
 
+/// The columns of a table of webhooks.
+const COLUMNS: &[(&str, &str)] = &[
+    ("number", "/number"),
+    ("endpoint", "/endpoint"),
+    ("kind", "/kind"),
+    ("conversation_id", "/conversation_id"),
+    ("transferred_to", "/transferred_to"),
+    ("application_id", "/application_id"),
+    ("origin", "/origin"),
+    ("fallback_reason", "/fallback_reason"),
+    ("received_at", "/received_at"),
+    ("deliveries", "/deliveries"),
+    ("last_received_at", "/last_received_at"),
+    ("method", "/method"),
+    ("query", "/query"),
+    ("content_type", "/content_type"),
+    ("body", "/body"),
+];
+
+/// The webhooks that speak of one conversation.
+struct OfConversation {
+    query: Query,
+    id: ConversationId,
+}
+
+impl List for OfConversation {
+    type Item = Arrival;
+    type Told = Webhook;
+    type Place = i64;
+
+    const COLUMNS: &'static [(&'static str, &'static str)] = COLUMNS;
+
+    async fn items(&self, after: Option<&i64>, limit: u32) -> Result<Vec<Arrival>, Problem> {
+        let mut arrivals = self.query.store.arrivals(&self.id).await?;
+        arrivals.retain(|arrival| after.is_none_or(|after| arrival.number > *after));
+        arrivals.truncate(limit as usize);
+        Ok(arrivals)
+    }
+
+    fn place(arrival: &Arrival) -> i64 {
+        arrival.number
+    }
+
+    async fn tell(
+        &self,
+        items: Vec<Arrival>,
+        _: Option<&i64>,
+    ) -> Result<(Vec<Webhook>, Vec<Blind>), Problem> {
+        let replies = self.query.store.replies(&self.id).await?;
+        // Of several replies to one event the last is kept here.
+        let mut replies: HashMap<Digest, NewReply> =
+            replies.into_iter().map(|reply| (reply.given.arrival, reply.given)).collect();
+        let application = self.query.application_of(&self.id).await?;
+        let span = |arrival: &Arrival| Span::at(arrival.event.received_at, application.clone());
+        let spans: Vec<Span> = items.iter().map(span).collect();
+        let blind = self.query.blind_around(&spans).await?;
+        let told = items.into_iter().map(|arrival| {
+            let reply = replies.remove(&arrival.event.identity().digest);
+            Webhook { reply: reply.map(Reply::from), ..Webhook::from(arrival) }
+        });
+        Ok((told.collect(), blind))
+    }
+}
+
 /// `GET …/webhooks`: oldest first.
 pub(super) async fn of_conversation(
     State(query): State<Query>,
     PathOf(id): PathOf<String>,
-    parameters: Result<Parameters<ListParameters>, QueryRejection>,
+    mut parameters: Parameters,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let page = Page::asked(parameters)?;
-    let after: i64 = page.after(|text| text.parse().ok())?.unwrap_or(0);
+    let asked = Asked::of(&mut parameters, &headers)?;
+    parameters.finish()?;
     let id = query.named(&id).await?;
-    let mut arrivals = query.store.arrivals(&id).await?;
-    arrivals.retain(|arrival| arrival.number > after);
-    let replies = query.store.replies(&id).await?;
-    // Of several replies to one event the last is kept here.
-    let mut replies: HashMap<Digest, NewReply> =
-        replies.into_iter().map(|reply| (reply.given.arrival, reply.given)).collect();
     let path = format!("/v1/conversations/{id}/webhooks");
-    let application = query.application_of(&id).await?;
-    let span = |arrival: &Arrival| Span::at(arrival.event.received_at, application.clone());
-    let spans: Vec<Span> = page.shown(&arrivals).iter().map(span).collect();
-    let blind = query.blind_around(&spans).await?;
-    Ok(page.answer(
-        &path,
-        arrivals,
-        |arrival| arrival.number.to_string(),
-        |arrival| {
-            let reply = replies.remove(&arrival.event.identity().digest);
-            Webhook { reply: reply.map(Reply::from), ..Webhook::from(arrival) }
-        },
-        blind,
-    ))
+    asked.answer(OfConversation { query, id }, &path, &[]).await
+}
+
+/// The whole log.
+struct Log {
+    query: Query,
+    /// Of the present moment, from which on nothing is missing yet.
+    now: Timestamp,
+}
+
+impl List for Log {
+    type Item = Arrival;
+    type Told = Webhook;
+    type Place = i64;
+
+    const COLUMNS: &'static [(&'static str, &'static str)] = COLUMNS;
+
+    async fn items(&self, after: Option<&i64>, limit: u32) -> Result<Vec<Arrival>, Problem> {
+        Ok(self.query.store.newest_arrivals(limit, after.copied()).await?)
+    }
+
+    fn place(arrival: &Arrival) -> i64 {
+        arrival.number
+    }
+
+    async fn tell(
+        &self,
+        items: Vec<Arrival>,
+        after: Option<&i64>,
+    ) -> Result<(Vec<Webhook>, Vec<Blind>), Problem> {
+        let span =
+            |arrival: &Arrival| Span::at(arrival.event.received_at, arrival.event.application_id.clone());
+        let mut spans: Vec<Span> = items.iter().map(span).collect();
+        if after.is_none() {
+            spans.extend(spans.first().map(|newest| newest.moved_to(self.now)));
+        }
+        let blind = self.query.blind_around(&spans).await?;
+        Ok((items.into_iter().map(Webhook::from).collect(), blind))
+    }
+}
+
+/// `GET /v1/webhooks`: all of them, newest first, without what they were replied to with.
+pub(super) async fn list(
+    State(query): State<Query>,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = Asked::of(&mut parameters, &headers)?;
+    parameters.finish()?;
+    let now = query.clock.now();
+    asked.answer(Log { query, now }, "/v1/webhooks", &[]).await
 }
 
 impl From<NewReply> for Reply {

@@ -88,6 +88,20 @@ pub(super) async fn of_conversations(
     Ok(arrivals)
 }
 
+/// Newest first, from behind `after` on.
+pub(super) async fn newest(
+    connection: &mut SqliteConnection,
+    limit: u32,
+    after: Option<i64>,
+) -> Result<Vec<Arrival>, StoreError> {
+    let rows = query("SELECT * FROM arrivals WHERE number < ? ORDER BY number DESC LIMIT ?")
+        .bind(after.unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(arrival).collect()
+}
+
 fn arrival(row: &SqliteRow) -> Result<Arrival, StoreError> {
     let conversation = |text: &str| ConversationId::parse(text).ok();
     Ok(Arrival {

@@ -12,6 +12,7 @@ use super::{Stale, StoreError, json};
 use crate::domain::conversation::{Ending, Interpretation, Leg, LegSource, Member};
 use crate::domain::history::Revision;
 use crate::domain::ids::ConversationId;
+use crate::domain::number;
 
 const ARRIVALS: Table = Table("arrivals");
 const FETCHES: Table = Table("fetches");
@@ -95,6 +96,7 @@ pub(super) async fn save(
         (INSERT_MEMBER_STATES, json(&rows.member_states)),
         (INSERT_LEGS, json(&rows.legs)),
         (INSERT_LEG_STATUSES, json(&rows.leg_statuses)),
+        (INSERT_PARTIES, json(&rows.parties)),
     ] {
         query(statement).bind(rows).execute(&mut *connection).await?;
     }
@@ -130,8 +132,8 @@ const INSERT_MEMBER_LEGS: &str = "
     SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)";
 
 const INSERT_MEMBER_STATES: &str = "
-    INSERT INTO member_states (conversation_id, member_position, position, state, at, source)
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)";
+    INSERT INTO member_states (conversation_id, member_position, position, state, at, source, learnt_at)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM json_each(?)";
 
 const INSERT_LEGS: &str = "
     INSERT INTO legs (conversation_id, position, id, direction, caller, callee, status, duration, price, source)
@@ -143,6 +145,10 @@ const INSERT_LEG_STATUSES: &str = "
     INSERT INTO leg_statuses (conversation_id, leg_position, position, status, at, detail)
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)";
 
+const INSERT_PARTIES: &str = "
+    INSERT INTO parties (conversation_id, side, key, reversed)
+    SELECT DISTINCT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)";
+
 /// What goes into each table: a JSON array of rows, each an array of values in the order in which the
 /// statement above takes them.
 #[derive(Default)]
@@ -153,6 +159,7 @@ struct Rows {
     member_states: Vec<Value>,
     legs: Vec<Value>,
     leg_statuses: Vec<Value>,
+    parties: Vec<Value>,
 }
 
 impl Rows {
@@ -162,8 +169,22 @@ impl Rows {
             rows.conversations.push(conversation(interpretation));
             rows.add_members(&interpretation.id, &interpretation.members);
             rows.add_legs(&interpretation.id, &interpretation.legs);
+            rows.add_parties(interpretation);
         }
         rows
+    }
+
+    fn add_parties(&mut self, one: &Interpretation) {
+        let legs = one.legs.iter().flat_map(|leg| [&leg.from, &leg.to]);
+        let channels = one.members.iter().filter_map(|member| member.channel.as_ref());
+        let others = legs.chain(channels.flat_map(|channel| [&channel.from, &channel.to]));
+        let sides = [("from", &one.from), ("to", &one.to)];
+        for (side, party) in sides.into_iter().chain(others.map(|party| ("other", party))) {
+            if let Some(key) = party.as_deref().and_then(number::key) {
+                let reversed: String = key.chars().rev().collect();
+                self.parties.push(json!([one.id, side, key, reversed]));
+            }
+        }
     }
 
     fn add_members(&mut self, id: &ConversationId, members: &[Member]) {
@@ -184,8 +205,10 @@ impl Rows {
                 self.member_legs.push(json!([id, position, at, leg]));
             }
             for (at, state) in member.states.iter().enumerate() {
-                let told_at = state.at.map(Timestamp::as_microsecond);
-                self.member_states.push(json!([id, position, at, state.state, told_at, state.source]));
+                let held_at = state.at.map(Timestamp::as_microsecond);
+                let learnt_at = state.learnt_at.as_microsecond();
+                let state = json!([id, position, at, state.state, held_at, state.source, learnt_at]);
+                self.member_states.push(state);
             }
         }
     }

@@ -12,6 +12,7 @@ mod outage;
 mod queries;
 mod replies;
 mod rows;
+mod search;
 mod snapshots;
 mod writer;
 
@@ -38,11 +39,12 @@ pub use writer::Writer;
 use connection::WriteConnection;
 use outage::Refusals;
 
-use super::{Discovery, GapPosition, Listed, Position, Stale, Store, StoreError};
+use super::{Discovery, GapPosition, Listed, Order, Page, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::call::CallList;
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Finding, Lease, Settlement, Urgency};
+use crate::domain::filter::Filter;
 use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
@@ -244,6 +246,10 @@ impl Store for SqliteStore {
         Ok(arrivals.remove(id.as_str()).unwrap_or_default())
     }
 
+    async fn newest_arrivals(&self, limit: u32, after: Option<i64>) -> Result<Vec<Arrival>, StoreError> {
+        arrivals::newest(&mut *self.read().await?, limit, after).await
+    }
+
     async fn reply(&self, reply: NewReply) -> Result<(), StoreError> {
         let mut receipt = self.replies.add(reply)?;
         tokio::time::sleep(REPLIES_GATHER).await;
@@ -360,8 +366,13 @@ impl Store for SqliteStore {
         transaction.commit().await
     }
 
-    async fn conversations(&self, limit: u32, after: Option<Position>) -> Result<Vec<Listed>, StoreError> {
-        queries::conversations(&mut *self.read().await?, limit, after).await
+    async fn conversations(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        page: &Page<Position>,
+    ) -> Result<Vec<Listed>, StoreError> {
+        search::conversations(&mut *self.read().await?, filter, now, page).await
     }
 
     async fn conversation(&self, id: &ConversationId) -> Result<Option<Interpretation>, StoreError> {

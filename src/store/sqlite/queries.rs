@@ -20,27 +20,6 @@ const MEMBER_STATES: Table = Table("member_states");
 const LEGS: Table = Table("legs");
 const LEG_STATUSES: Table = Table("leg_statuses");
 
-/// Newest first, from behind `after` on.
-pub(super) async fn conversations(
-    connection: &mut SqliteConnection,
-    limit: u32,
-    after: Option<Position>,
-) -> Result<Vec<Listed>, StoreError> {
-    let (listed_at, id) = match &after {
-        Some(position) => (position.listed_at.as_microsecond(), position.id.as_str()),
-        None => (i64::MAX, ""),
-    };
-    let rows = query(
-        "SELECT * FROM conversations WHERE (listed_at, id) < (?1, ?2) ORDER BY listed_at DESC, id DESC LIMIT ?3",
-    )
-    .bind(listed_at)
-    .bind(id)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
-    assembled(connection, &rows).await
-}
-
 /// One conversation.
 pub(super) async fn conversation(
     connection: &mut SqliteConnection,
@@ -77,7 +56,10 @@ pub(super) async fn resolve(
 }
 
 /// Conversations with their members and legs: five statements, however many there are.
-async fn assembled(connection: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<Vec<Listed>, StoreError> {
+pub(super) async fn assembled(
+    connection: &mut SqliteConnection,
+    rows: &[SqliteRow],
+) -> Result<Vec<Listed>, StoreError> {
     let mut listed = rows.iter().map(conversation_row).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<&ConversationId> = listed.iter().map(|listed| &listed.interpretation.id).collect();
     let ids = serde_json::to_string(&ids).expect("texts are always JSON");
@@ -149,6 +131,7 @@ async fn members(
             state: MEMBER_STATES.get(&row, "state")?,
             at: MEMBER_STATES.instant_option(&row, "at")?,
             source: MEMBER_STATES.get(&row, "source")?,
+            learnt_at: MEMBER_STATES.instant(&row, "learnt_at")?,
         };
         states.entry(place(MEMBER_STATES, &row, "member_position")?).or_default().push(state);
     }

@@ -1,0 +1,239 @@
+//! Lists, whatever is listed: a page of JSON, or the whole as a stream of lines.
+
+use std::collections::VecDeque;
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, LINK, VARY};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::super::cursor::Cursor;
+use super::super::problem::Problem;
+use super::blind::Blind;
+use super::parameters::Parameters;
+use super::{csv, json};
+
+/// Items on a page when none are asked for.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// The most items on a page.
+const MAX_LIMIT: u32 = 500;
+
+/// Something that can be listed.
+pub(super) trait List: Send + Sync + 'static {
+    /// What the store has.
+    type Item: Send + 'static;
+    /// What is told of it.
+    type Told: Serialize + Send;
+    /// Where the list goes on.
+    type Place: Cursor + Clone + Send + Sync + 'static;
+
+    /// The columns of its CSV: a name, and the place of the value in what is told (RFC 6901).
+    const COLUMNS: &'static [(&'static str, &'static str)];
+
+    /// At most `limit` items from behind `after` on.
+    fn items(
+        &self,
+        after: Option<&Self::Place>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Self::Item>, Problem>> + Send;
+
+    /// The place of an item.
+    fn place(item: &Self::Item) -> Self::Place;
+
+    /// What is told of these items, which follow `after`, and the times near them that could not be seen.
+    fn tell(
+        &self,
+        items: Vec<Self::Item>,
+        after: Option<&Self::Place>,
+    ) -> impl Future<Output = Result<(Vec<Self::Told>, Vec<Blind>), Problem>> + Send;
+}
+
+/// What is asked of any list.
+#[derive(Debug)]
+pub(super) struct Asked {
+    limit: Option<u32>,
+    next: Option<String>,
+    format: Format,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Ndjson,
+    Csv,
+}
+
+impl Format {
+    const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+        }
+    }
+
+    /// The first of the media types asked for that there is; JSON where there is none.
+    fn accepted(headers: &HeaderMap) -> Self {
+        let types = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut types = types.flat_map(|value| value.split(','));
+        let known = |accepted: &str| {
+            let essence = accepted.split(';').next().unwrap_or_default().trim();
+            Self::ALL.into_iter().find(|format| essence.eq_ignore_ascii_case(format.media_type()))
+        };
+        types.find_map(known).unwrap_or(Self::Json)
+    }
+}
+
+impl Asked {
+    /// Takes the parameters that every list has.
+    pub(super) fn of(parameters: &mut Parameters, headers: &HeaderMap) -> Result<Self, Problem> {
+        let limit = parameters.take("limit").map(|text| text.parse().unwrap_or(0));
+        if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
+            return Err(Problem::bad_request(format!("limit is a number from 1 to {MAX_LIMIT}")));
+        }
+        let next = parameters.take("next");
+        let format = match parameters.take("format") {
+            None => Format::accepted(headers),
+            Some(name) => Format::ALL
+                .into_iter()
+                .find(|format| format.name() == name)
+                .ok_or_else(|| Problem::bad_request("format is json, ndjson or csv"))?,
+        };
+        Ok(Self { limit, next, format })
+    }
+
+    /// Answers with `list`, which was asked for at `path` with these parameters of its own.
+    pub(super) async fn answer<L: List>(
+        self,
+        list: L,
+        path: &str,
+        own: &[(String, String)],
+    ) -> Result<Response, Problem> {
+        let foreign = "next is not a cursor of this list: take it as it is from the answer before";
+        let read = |text: &String| L::Place::decode(text).ok_or_else(|| Problem::bad_request(foreign));
+        let after = self.next.as_ref().map(read).transpose()?;
+        let mut response = if self.format == Format::Json {
+            self.page(&list, after, path, own).await?
+        } else {
+            self.stream(list, after, path).await?
+        };
+        response.headers_mut().insert(VARY, ACCEPT.into());
+        Ok(response)
+    }
+
+    async fn page<L: List>(
+        &self,
+        list: &L,
+        after: Option<L::Place>,
+        path: &str,
+        own: &[(String, String)],
+    ) -> Result<Response, Problem> {
+        #[derive(Serialize)]
+        struct Answer<T> {
+            items: Vec<T>,
+            next: Option<String>,
+            blind: Vec<Blind>,
+        }
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        // One more tells whether there is more.
+        let mut items = list.items(after.as_ref(), limit + 1).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|item| L::place(item).encode());
+        let (items, blind) = list.tell(items, after.as_ref()).await?;
+        let link = next.as_ref().map(|next| {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(own).append_pair("limit", &limit.to_string()).append_pair("next", next);
+            format!("<{path}?{}>; rel=\"next\"", query.finish())
+        });
+        let mut response = json(&Answer { items, next, blind });
+        if let Some(link) = link {
+            let link = link.try_into().expect("a URL's query is in ASCII");
+            response.headers_mut().insert(LINK, link);
+        }
+        Ok(response)
+    }
+
+    /// Streams the list from behind `after` on, all of it unless a limit is asked for. The memory that it takes
+    /// does not depend on its length, and no read of the store lasts longer than a page.
+    async fn stream<L: List>(
+        &self,
+        list: L,
+        after: Option<L::Place>,
+        path: &str,
+    ) -> Result<Response, Problem> {
+        let mut lines = Lines { list, after, left: self.limit, format: self.format, ready: VecDeque::new() };
+        if self.format == Format::Csv {
+            lines.ready.push_back(csv::header(L::COLUMNS));
+        }
+        // What cannot be answered at all is still answered with a status.
+        lines.read().await?;
+        let chunks = stream::try_unfold(lines, |mut lines| async move {
+            if lines.ready.is_empty() {
+                // The status is out: breaking off is the only sign that is left, and clients show it.
+                lines.read().await.map_err(|_| std::io::Error::other("the list broke off"))?;
+            }
+            Ok::<_, std::io::Error>(lines.ready.pop_front().map(|chunk| (chunk, lines)))
+        });
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let disposition = format!("attachment; filename=\"{name}.{}\"", self.format.name());
+        let content_type = format!("{}; charset=utf-8", self.format.media_type());
+        let headers = [(CONTENT_TYPE, content_type), (CONTENT_DISPOSITION, disposition)];
+        Ok((headers, Body::from_stream(chunks)).into_response())
+    }
+}
+
+/// A list on its way out, page by page.
+struct Lines<L: List> {
+    list: L,
+    after: Option<L::Place>,
+    /// How many items may follow; `None` is all.
+    left: Option<u32>,
+    format: Format,
+    /// Nothing in it after a read means the end.
+    ready: VecDeque<Bytes>,
+}
+
+impl<L: List> Lines<L> {
+    /// Makes the next page ready, if there is one.
+    async fn read(&mut self) -> Result<(), Problem> {
+        let limit = self.left.unwrap_or(MAX_LIMIT).min(MAX_LIMIT);
+        if limit == 0 {
+            return Ok(());
+        }
+        let items = self.list.items(self.after.as_ref(), limit).await?;
+        let Some(last) = items.last().map(L::place) else { return Ok(()) };
+        self.left = self.left.map(|left| left.saturating_sub(u32::try_from(items.len()).unwrap_or(left)));
+        let (told, _) = self.list.tell(items, self.after.as_ref()).await?;
+        self.after = Some(last);
+        self.ready.push_back(match self.format {
+            Format::Csv => csv::rows(L::COLUMNS, &told),
+            Format::Json | Format::Ndjson => ndjson(&told),
+        });
+        Ok(())
+    }
+}
+
+fn ndjson<T: Serialize>(items: &[T]) -> Bytes {
+    let mut lines = Vec::new();
+    for item in items {
+        serde_json::to_writer(&mut lines, item).expect("texts, numbers and JSON are always JSON");
+        lines.push(b'\n');
+    }
+    lines.into()
+}

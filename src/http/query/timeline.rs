@@ -1,0 +1,59 @@
+//! `/v1/conversations/{id}/timeline`: the story of one call.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::super::problem::Problem;
+use super::blind::Span;
+use super::list::Asked;
+use super::parameters::Parameters;
+use super::whole::{Columns, Whole};
+use super::{PathOf, Query};
+use crate::domain::timeline::Entry;
+use crate::flow::timeline::timeline;
+
+impl Columns for Entry {
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("at", "/at"),
+        ("learnt_at", "/learnt_at"),
+        ("kind", "/kind"),
+        ("source", "/source"),
+        ("endpoint", "/endpoint"),
+        ("about", "/about"),
+        ("leg_id", "/leg_id"),
+        ("member_id", "/member_id"),
+        ("name", "/name"),
+        ("state", "/state"),
+        ("status", "/status"),
+        ("outcome", "/outcome"),
+        ("snapshot", "/snapshot"),
+        ("detail", "/detail"),
+        ("transferred_to", "/transferred_to"),
+        ("deliveries", "/deliveries"),
+        ("upstream_status", "/upstream_status"),
+        ("upstream_ms", "/upstream_ms"),
+        ("trouble", "/trouble"),
+    ];
+}
+
+/// `GET …/timeline`: oldest first.
+pub(super) async fn list(
+    State(query): State<Query>,
+    PathOf(id): PathOf<String>,
+    mut parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = Asked::of(&mut parameters, &headers)?;
+    parameters.finish()?;
+    let id = query.named(&id).await?;
+    let histories = query.store.histories(std::slice::from_ref(&id)).await?;
+    let replies = query.store.replies(&id).await?;
+    let entries = histories.first().map(|history| timeline(history, &replies)).unwrap_or_default();
+    let application = histories.first().and_then(|history| history.fetch.application_id.clone());
+    let ends = [entries.first(), entries.last()].into_iter().flatten();
+    let spans: Vec<Span> = ends.map(|entry| Span::at(entry.at, application.clone())).collect();
+    let blind = query.blind_around(&spans).await?;
+    let path = format!("/v1/conversations/{id}/timeline");
+    asked.answer(Whole { items: entries, blind }, &path, &[]).await
+}
