@@ -6,6 +6,7 @@ mod config;
 mod document;
 mod event;
 mod fetch;
+mod find;
 mod forward;
 mod front;
 mod gaps;

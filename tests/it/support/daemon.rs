@@ -273,6 +273,23 @@ impl TestDaemon {
         reply(self.http.get(url).send().await.expect("the daemon replies")).await
     }
 
+    /// Asks the private listener for a media type.
+    pub async fn get_as(&self, path: &str, media_type: &str) -> Reply {
+        self.get_with(path, "accept", media_type).await
+    }
+
+    /// Asks the private listener with a header.
+    pub async fn get_with(&self, path: &str, name: &str, value: &str) -> Reply {
+        let url = format!("http://{}{path}", self.running().private);
+        reply(self.http.get(url).header(name, value).send().await.expect("the daemon replies")).await
+    }
+
+    /// Asks the private listener, and leaves the body to be read.
+    pub async fn get_unread(&self, path: &str) -> reqwest::Response {
+        let url = format!("http://{}{path}", self.running().private);
+        self.http.get(url).send().await.expect("the daemon replies")
+    }
+
     /// Asks for a conversation until `condition` holds of it.
     pub async fn wait_for(&self, id: &str, condition: impl Fn(&Value) -> bool) -> Value {
         self.wait_for_path(&format!("/v1/conversations/{id}"), condition).await
