@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::config::{Application, Config};
+use crate::config::{Application, Config, Reading};
 use crate::domain::clock::Clock;
 use crate::domain::fetch::Urgency;
 use crate::domain::ids::{ApplicationId, ConversationId};
@@ -328,6 +328,15 @@ async fn feed_watchdog(store: Arc<dyn Store>, period: Duration, lifecycle: Lifec
             () = tokio::time::sleep(period / 2) => {}
         }
     }
+}
+
+/// Answers questions from the store's file, with or without a daemon on it.
+///
+/// # Errors
+/// When the store cannot be opened.
+pub async fn reader(reading: &Reading, clock: Arc<dyn Clock>) -> Result<Query, DaemonError> {
+    let store = store::open_reading(&reading.store).await?;
+    Ok(Query { store, clock, country: reading.default_country, metrics: telemetry::metrics_text })
 }
 
 /// A token of the only application, or of the first.

@@ -2,10 +2,15 @@
 
 mod config;
 mod demo;
+mod export;
 mod fetch;
 mod jwt;
+mod list;
+mod reader;
 mod serve;
+mod show;
 mod story;
+mod timeline;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +25,9 @@ use crate::telemetry;
 
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIGURATION: u8 = 78;
+
+/// The exit code for arguments that make no sense, as clap has it.
+const EXIT_USAGE: u8 = 2;
 
 /// Remembers Vonage conversations: who was invited, joined and left, and when.
 #[derive(Debug, Parser)]
@@ -41,6 +49,14 @@ enum Command {
     Demo(demo::Demo),
     /// Look at the configuration.
     Config(config::Command),
+    /// List conversations, newest first.
+    List(list::List),
+    /// Show one conversation: by its id, or a leg's or member's.
+    Show(show::Show),
+    /// Tell the story of one conversation.
+    Timeline(timeline::Timeline),
+    /// Write all conversations that a filter lets through as a table or as lines of JSON.
+    Export(export::Export),
     /// Print a token (JWT) for the application.
     Jwt(jwt::Jwt),
     /// Look at one conversation at Vonage now, and print it.
@@ -62,6 +78,9 @@ enum Failure {
     /// What was asked did not come about.
     #[error("{0}")]
     Failed(String),
+    /// What was asked makes no sense.
+    #[error("{0}")]
+    Usage(String),
 }
 
 impl Arguments {
@@ -74,6 +93,7 @@ impl Arguments {
                 eprintln!("conversationd: {failure}");
                 match failure {
                     Failure::Configuration(_) => ExitCode::from(EXIT_CONFIGURATION),
+                    Failure::Usage(_) => ExitCode::from(EXIT_USAGE),
                     _ => ExitCode::FAILURE,
                 }
             }
@@ -82,7 +102,15 @@ impl Arguments {
 
     fn attempt(self, environment: &Environment) -> Result<(), Failure> {
         let config = || Config::load(self.config.as_deref(), environment);
-        let quiet = matches!(self.command, Command::Demo(_));
+        let reading = || Config::load_reading(self.config.as_deref(), environment);
+        let quiet = matches!(
+            self.command,
+            Command::Demo(_)
+                | Command::List(_)
+                | Command::Show(_)
+                | Command::Timeline(_)
+                | Command::Export(_)
+        );
         let filter = environment.get("RUST_LOG").unwrap_or(if quiet { "error" } else { "info" });
         telemetry::start_logs(filter)
             .map_err(|error| Failure::Failed(format!("RUST_LOG cannot be read: {error}")))?;
@@ -90,6 +118,10 @@ impl Arguments {
             Command::Serve => block_on(serve::serve(config()?)),
             Command::Demo(demo) => block_on(demo.run()),
             Command::Config(command) => command.run(config),
+            Command::List(list) => block_on(list.run(reading()?)),
+            Command::Show(show) => block_on(show.run(reading()?)),
+            Command::Timeline(timeline) => block_on(timeline.run(reading()?)),
+            Command::Export(export) => block_on(export.run(reading()?)),
             Command::Jwt(jwt) => jwt.run(&config()?),
             Command::Fetch(fetch) => block_on(fetch.run(config()?)),
         }

@@ -71,16 +71,26 @@ pub(super) fn summary(conversations: &[Value]) -> String {
     summary
 }
 
+/// The times that could not be seen; nothing where there were none.
+pub(super) fn blind(gaps: &Value) -> String {
+    let mut story = String::new();
+    for gap in items(gaps) {
+        let (from, to) = (text(&gap["began_at"]), text(&gap["ended_at"]));
+        line(&mut story, format_args!("not seen: {from} to {to}, {}", text(&gap["reason"])));
+    }
+    story
+}
+
 fn parties(value: &Value) -> String {
     let direction = value["direction"].as_str().map(|direction| format!("  {direction}")).unwrap_or_default();
     format!("{} → {}{direction}", text(&value["from"]), text(&value["to"]))
 }
 
-fn items(value: &Value) -> &[Value] {
+pub(super) fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "–".to_owned(),

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use phonenumber::country;
 use secrecy::{SecretSlice, SecretString};
 use toml::{Table, Value};
 use url::Url;
 
-use super::{Application, Config, Environment, Faults, Fetch};
+use super::{Application, Config, Environment, Faults, Fetch, Reading};
 use crate::domain::ids::ApplicationId;
 use crate::flow::fetch::Patience;
 use crate::http::Ncco;
@@ -77,6 +78,13 @@ pub(super) fn check(
         applications,
         effective,
     })
+}
+
+/// Checks what it takes to read the store.
+pub(super) fn reading(effective: &Table, environment: &Environment, faults: &mut Faults) -> Option<Reading> {
+    let store = Section::of(effective, "store", faults).store("url", environment);
+    let default_country = Section::of(effective, "query", faults).country("default_country");
+    Some(Reading { store: store?, default_country: default_country.ok()? })
 }
 
 fn fetch(section: &mut Section<'_>) -> Option<Fetch> {
@@ -186,6 +194,20 @@ impl<'a> Section<'a> {
             );
         }
         Some(address)
+    }
+
+    fn country(&mut self, key: &str) -> Result<Option<country::Id>, Faulty> {
+        let code = self.text(key);
+        if code.is_empty() {
+            return Ok(None);
+        }
+        code.parse().map(Some).map_err(|_| {
+            self.fault(
+                key,
+                "must be a country's two letters (ISO 3166) in capitals, such as \"GB\", or empty",
+            );
+            Faulty
+        })
     }
 
     fn whole(&mut self, key: &str, least: u32, most: u32) -> Option<u32> {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use phonenumber::country;
 use secrecy::SecretString;
 use url::Url;
 
@@ -116,6 +117,15 @@ pub struct Config {
     effective: toml::Table,
 }
 
+/// What it takes to read the store.
+#[derive(Debug)]
+pub struct Reading {
+    /// The store's file.
+    pub store: PathBuf,
+    /// How a number without a country code is read.
+    pub default_country: Option<country::Id>,
+}
+
 /// How Vonage is asked.
 #[derive(Debug, Clone)]
 pub struct Fetch {
@@ -146,6 +156,12 @@ pub struct Application {
     pub api_url: Url,
 }
 
+/// The file to read, if there is one.
+fn source(named: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
+    let named = named.map(Path::to_owned).or(environment.get("CONVERSATIOND_CONFIG").map(PathBuf::from));
+    named.or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()))
+}
+
 impl Config {
     /// Reads the configuration: the file, if there is one, and the environment over it.
     ///
@@ -153,15 +169,24 @@ impl Config {
     /// Every fault that was found.
     pub fn load(named: Option<&Path>, environment: &Environment) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let source =
-            match named.map(Path::to_owned).or(environment.get("CONVERSATIOND_CONFIG").map(PathBuf::from)) {
-                Some(named) => Some(named),
-                None => USUAL_PLACES.iter().map(PathBuf::from).find(|place| place.exists()),
-            };
+        let source = source(named, environment);
         let effective = file::effective(source.as_deref(), environment, &mut faults);
         let config = check::check(effective, source, environment, &mut faults);
         match config {
             Some(config) if faults.0.is_empty() => Ok(config),
+            _ => Err(faults),
+        }
+    }
+
+    /// Reads only what it takes to read the store: a reader need not be able to read the keys.
+    ///
+    /// # Errors
+    /// Every fault in that, and whatever is no configuration at all.
+    pub fn load_reading(named: Option<&Path>, environment: &Environment) -> Result<Reading, Faults> {
+        let mut faults = Faults::default();
+        let effective = file::effective(source(named, environment).as_deref(), environment, &mut faults);
+        match check::reading(&effective, environment, &mut faults) {
+            Some(reading) if faults.0.is_empty() => Ok(reading),
             _ => Err(faults),
         }
     }

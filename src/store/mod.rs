@@ -56,7 +56,7 @@ pub enum StoreError {
         found: i64,
     },
     /// It was written by an earlier version of the program, which is still running.
-    #[error("the store has an older schema and a daemon that knows no other is running: restart it first")]
+    #[error("the store has the schema of an older version: restart the daemon with this version first")]
     Older,
     /// The file cannot be opened or made.
     #[error("the store {path} cannot be opened: {why}")]
@@ -314,6 +314,14 @@ pub async fn open(path: &Path) -> Result<(Arc<dyn Store>, Writer), StoreError> {
     let (store, writer) = sqlite::open(path).await?;
     store.release_leases().await?;
     Ok((Arc::new(store), writer))
+}
+
+/// Opens the store at `path` to read it, also beside a running daemon. Nothing can be written through it.
+///
+/// # Errors
+/// When there is no store, or it has another schema than this program's.
+pub async fn open_reading(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(sqlite::open_reading(path).await?))
 }
 
 /// Opens the store at `path` to add to it, also beside a running daemon. The schema is brought up to date only

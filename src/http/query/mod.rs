@@ -16,7 +16,8 @@ mod whole;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, FromRequestParts, Path};
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequestParts, Path, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -25,6 +26,7 @@ use phonenumber::country::Id as Country;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::health;
@@ -75,6 +77,17 @@ impl Query {
             .fallback(problem::no_such_path)
             .layer(CatchPanicLayer::custom(problem::panicked))
             .with_state(self)
+    }
+
+    /// The answer to a `GET` that comes from within the program.
+    pub async fn ask(self, path_and_query: &str) -> Response {
+        let request = Request::get(path_and_query).body(Body::empty());
+        match request {
+            Ok(request) => self.router().oneshot(request).await.unwrap_or_else(|never| match never {}),
+            Err(_) => {
+                Problem::bad_request("this cannot be asked for: it is too long, or no text").into_response()
+            }
+        }
     }
 
     /// The conversation that a path names: by its own id, or by a leg's or member's.

@@ -134,27 +134,42 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
     } else {
         expect_own_schema(&mut connection).await?;
     }
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .connect_with(common.read_only(true))
-        .await
-        .map_err(unopenable)?;
-    let connection = Arc::new(Mutex::new(WriteConnection::new(connection)));
-    let (queue, arrivals) = mpsc::channel(QUEUE);
-    let closing = CancellationToken::new();
-    let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
-    Ok((
-        SqliteStore {
-            connection,
-            readers,
-            queue,
-            closing,
-            replies: replies::Waiting::default(),
-            refusals: Refusals::default(),
-            _lock: lock,
-        },
-        writer,
-    ))
+    Ok(SqliteStore::over(connection, readers(common.read_only(true)).await.map_err(unopenable)?, lock))
+}
+
+async fn readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await
+}
+
+/// Opens a file that is there, to read it only.
+pub async fn open_reading(path: &Path) -> Result<SqliteStore, StoreError> {
+    let log = with_ending(path, "-wal");
+    // SQLite reads a log only together with an index of it, which it would have to make. Where it may not, and
+    // there is no log, there is nobody else either.
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+        .read_only(true);
+    let attempt = async |options: &SqliteConnectOptions| {
+        let mut connection = options.connect().await?;
+        sqlx::query("SELECT 1 FROM sqlite_schema").execute(&mut connection).await?;
+        Ok::<_, sqlx::Error>(connection)
+    };
+    let mut chosen = options;
+    let outcome = match attempt(&chosen).await {
+        Err(_) if path.exists() && !log.exists() => {
+            chosen = chosen.immutable(true);
+            attempt(&chosen).await
+        }
+        outcome => outcome,
+    };
+    let mut connection = outcome.map_err(|error| StoreError::Unopenable {
+        path: path.display().to_string(),
+        why: error.to_string(),
+    })?;
+    expect_own_schema(&mut connection).await?;
+    Ok(SqliteStore::over(connection, readers(chosen).await?, None).0)
 }
 
 /// Makes the file where there is none, so that its mode is right before there is anything in it. SQLite
@@ -167,9 +182,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
 /// Takes the lock that keeps a second daemon out. It is on a file beside the store: closing a lock file on
 /// the store itself would end SQLite's own locks.
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let beside = PathBuf::from(name);
+    let beside = with_ending(path, ".lock");
     let options = OpenOptions::new().create(true).append(true).mode(0o600).open(&beside);
     let file = options.map_err(|error| unopenable(path, &error))?;
     match file.try_lock() {
@@ -177,6 +190,13 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
         Err(TryLockError::Error(error)) => Err(unopenable(path, &error)),
     }
+}
+
+/// The name of a file beside the store.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 fn unopenable(path: &Path, error: &std::io::Error) -> StoreError {
@@ -212,6 +232,23 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl SqliteStore {
+    fn over(connection: SqliteConnection, readers: SqlitePool, lock: Option<File>) -> (Self, Writer) {
+        let connection = Arc::new(Mutex::new(WriteConnection::new(connection)));
+        let (queue, arrivals) = mpsc::channel(QUEUE);
+        let closing = CancellationToken::new();
+        let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
+        let store = Self {
+            connection,
+            readers,
+            queue,
+            closing,
+            replies: replies::Waiting::default(),
+            refusals: Refusals::default(),
+            _lock: lock,
+        };
+        (store, writer)
+    }
+
     async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.readers.begin().await?)
     }
