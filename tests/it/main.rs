@@ -2,6 +2,7 @@
 
 mod backoff;
 mod calls;
+mod cli;
 mod config;
 mod document;
 mod event;

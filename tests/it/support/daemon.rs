@@ -236,6 +236,11 @@ impl TestDaemon {
         format!("http://{}/", self.running().public).parse().expect("it is a URL")
     }
 
+    /// Where the configuration, the keys and the store are.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The store's file.
     pub fn store_path(&self) -> PathBuf {
         self.directory.path().join("conversationd.db")

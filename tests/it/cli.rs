@@ -1,0 +1,129 @@
+//! The reading commands: the same answers as over HTTP, from the store's file.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use conversationd::simulator::{Call, Pace};
+use serde_json::Value;
+
+use crate::support::daemon::{TestDaemon, World};
+
+const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
+
+#[tokio::test]
+async fn what_is_read_beside_the_daemon_is_what_it_answers() {
+    let daemon = recorded().await;
+    let place = daemon.directory();
+    for (arguments, path) in [
+        (vec!["list", "--json"], "/v1/conversations".to_owned()),
+        (
+            vec!["list", "--json", "--number", "+44 7700 000001", "--state", "ended", "--min-duration", "5m"],
+            "/v1/conversations?number=447700000001&state=ended&min_duration=300".to_owned(),
+        ),
+        (vec!["list", "--json", "--from", "447700000009"], "/v1/conversations?from=447700000009".to_owned()),
+        (vec!["show", TUTORIAL, "--json"], format!("/v1/conversations/{TUTORIAL}")),
+        (
+            vec!["show", "30cecc87-7ac9-4d03-910a-e9d69558263c", "--json"],
+            format!("/v1/conversations/{TUTORIAL}"),
+        ),
+        (vec!["timeline", TUTORIAL, "--json"], format!("/v1/conversations/{TUTORIAL}/timeline")),
+    ] {
+        let output = run(place, &arguments, &[]);
+        assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told, daemon.get(&path).await.json(), "{arguments:?}");
+    }
+    for format in ["csv", "ndjson"] {
+        let output = run(place, &["export", "--format", format], &[]);
+        let path = format!("/v1/conversations?format={format}");
+        assert_eq!(text(&output), daemon.get(&path).await.text);
+    }
+}
+
+#[tokio::test]
+async fn times_are_the_readers_and_in_utc_if_asked_for() {
+    let mut daemon = recorded().await;
+    daemon.stop().await;
+    let place = daemon.directory();
+    let zone = [("TZ", "Europe/London")];
+    for (arguments, expected) in [
+        (&["show", TUTORIAL][..], "2018-10-25 10:26:30.340 BST"),
+        (&["show", TUTORIAL, "--utc"], "2018-10-25 09:26:30.340 UTC"),
+        (&["timeline", TUTORIAL], "2018-10-25 10:26:19.385 BST  member state  INVITED"),
+        (&["list"], "2018-10-25 10:26:18.991 BST  447700000001  447700000002  completed"),
+        (&["list", "--to", "447700000009"], "no conversation found"),
+    ] {
+        let output = run(place, arguments, &zone);
+        assert!(text(&output).contains(expected), "{arguments:?}: {}", text(&output));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_told_with_an_exit_code() {
+    let mut daemon = recorded().await;
+    daemon.stop().await;
+    let place = daemon.directory();
+    for (arguments, code, word) in [
+        (&["list", "--state", "dead"][..], 2, "live or ended"),
+        (&["list", "--nonsense"], 2, "nonsense"),
+        (&["show", "CON-unknown"], 1, "no conversation"),
+        (&["export", "--since", "1h", "--until", "2h"], 2, "later than since"),
+        (&["export", "--output", "/nonexistent/file.csv"], 1, "No such file"),
+    ] {
+        let output = run(place, arguments, &[]);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(errors(&output).contains(word), "{arguments:?}: {}", errors(&output));
+        assert_eq!(text(&output), "");
+    }
+    let elsewhere = [("CONVERSATIOND__STORE__URL", "sqlite:/nonexistent/store.db")];
+    let output = run(place, &["list"], &elsewhere);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!Path::new("/nonexistent").exists());
+}
+
+#[tokio::test]
+async fn reading_does_not_need_the_keys() {
+    let mut daemon = recorded().await;
+    daemon.stop().await;
+    let place = daemon.directory();
+    fs::remove_file(place.join("private.key")).unwrap();
+    let output = run(place, &["list"], &[]);
+    assert!(text(&output).contains(TUTORIAL), "{}", errors(&output));
+}
+
+#[tokio::test]
+async fn an_export_is_there_when_it_is_whole() {
+    let mut daemon = recorded().await;
+    daemon.stop().await;
+    let place = daemon.directory();
+    let file = place.join("calls.csv");
+    let output = run(place, &["export", "--output", file.to_str().unwrap()], &[]);
+    assert!(output.status.success(), "{}", errors(&output));
+    assert_eq!(fs::read_to_string(&file).unwrap(), text(&run(place, &["export"], &[])));
+}
+
+async fn recorded() -> TestDaemon {
+    let daemon = World::default().start().await;
+    daemon.vonage.play(&Call::tutorial(), Pace::AfterEachLook).await;
+    let is_over =
+        |list: &Value| list.to_string().contains("\"gone\"") && list.to_string().contains("\"ncco\"");
+    daemon.wait_for_path(&format!("/v1/conversations/{TUTORIAL}/timeline"), is_over).await;
+    daemon.wait_for(TUTORIAL, |one| one["state"] == "ended" && one["price"].is_string()).await;
+    daemon
+}
+
+fn run(place: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conversationd"));
+    command.args(arguments).arg("--config").arg(place.join("conversationd.toml"));
+    command.envs(environment.iter().copied()).env_remove("RUST_LOG");
+    command.output().expect("the binary can be started")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
