@@ -45,38 +45,42 @@ impl Writer {
     /// Writes until the store is closed, and then what is still queued.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(arrivals::MAX_ROWS);
-        let mut under_way = UnderWay::default();
+        // Those whom the last commit freed: most of them come back.
+        let mut freed = 0;
         loop {
             tokio::select! {
-                count = self.queue.recv_many(&mut batch, arrivals::MAX_ROWS) => {
-                    if count == 0 {
-                        return;
-                    }
-                }
+                first = self.queue.recv() => match first {
+                    Some(first) => batch.push(first),
+                    None => return,
+                },
                 // No more can be queued from here on; what is queued already is still received above.
                 () = self.closing.cancelled(), if !self.queue.is_closed() => {
                     self.queue.close();
                     continue;
                 }
             }
-            self.gather(&mut batch, under_way.worth_waiting_for()).await;
-            under_way.committed(batch.len());
+            let share = Share::of(batch.len() + self.queue.len() + freed);
+            self.gather(&mut batch, share).await;
+            freed = batch.len();
             self.commit(&mut batch).await;
         }
     }
 
-    /// Waits a moment for arrivals that are on their way, up to `enough` in all. Without it the first sender
-    /// who comes back after a commit gets one of its own, for which all the others wait.
-    async fn gather(&mut self, batch: &mut Vec<Append>, enough: usize) {
+    /// Takes what is queued up to the share, and waits a moment for arrivals that are on their way if it is less
+    /// than that.
+    async fn gather(&mut self, batch: &mut Vec<Append>, share: Share) {
         let began = Instant::now();
-        while batch.len() < enough && began.elapsed() < GATHERING {
-            // Not a sleep: the timer's millisecond is longer than what a flush takes.
-            tokio::task::yield_now().await;
-            while batch.len() < arrivals::MAX_ROWS
+        loop {
+            while batch.len() < share.most
                 && let Ok(append) = self.queue.try_recv()
             {
                 batch.push(append);
             }
+            if batch.len() >= share.least || began.elapsed() > GATHERING {
+                return;
+            }
+            // Not a sleep: the timer's millisecond is longer than what a flush takes.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -104,21 +108,43 @@ impl Writer {
     }
 }
 
-/// How many requests are under way at one time, as the last two commits tell.
-#[derive(Debug, Default)]
-struct UnderWay {
-    last: usize,
-    before: usize,
+/// How much of what is under way goes into one commit: about half. Who sends webhooks waits for the reply before
+/// it sends the next. While one half is written the other comes in; a commit of all that there are would leave
+/// the disk idle until the first of them is back, and he would then have one for himself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    /// So many are waited for.
+    least: usize,
+    /// No more are taken.
+    most: usize,
 }
 
-impl UnderWay {
-    fn committed(&mut self, count: usize) {
-        (self.last, self.before) = (count, self.last);
+impl Share {
+    fn of(under_way: usize) -> Self {
+        if under_way < FEW {
+            return Self { least: 0, most: arrivals::MAX_ROWS };
+        }
+        let most = (under_way * 11 / 20).min(arrivals::MAX_ROWS);
+        Self { least: (under_way * 3 / 10).min(most), most }
     }
+}
 
-    /// Somewhat more than half of them: the others come in while these are written. Few are not waited for.
-    fn worth_waiting_for(&self) -> usize {
-        let all = self.last + self.before;
-        if all < FEW { 0 } else { (all * 3 / 5).min(arrivals::MAX_ROWS) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_are_written_at_once_and_of_many_about_half() {
+        assert_eq!(Share::of(1), Share { least: 0, most: arrivals::MAX_ROWS });
+        assert_eq!(Share::of(FEW - 1).least, 0);
+        assert_eq!(Share::of(64), Share { least: 19, most: 35 });
+        assert_eq!(Share::of(4000).most, arrivals::MAX_ROWS);
+        for under_way in 1..1000 {
+            let share = Share::of(under_way);
+            assert!((1..=arrivals::MAX_ROWS).contains(&share.most), "{under_way}");
+            assert!(share.least <= share.most, "what is waited for is taken: {under_way}");
+            // What is waited for is fewer than those who are not being written.
+            assert!(share.least <= under_way - share.most.min(under_way) || share.least == 0, "{under_way}");
+        }
     }
 }
