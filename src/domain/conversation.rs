@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::ids::{ApplicationId, ConversationId, LegId, MemberId};
 use super::instant;
@@ -9,7 +10,7 @@ use super::instant;
 /// Everything that is understood of a conversation. Derived: it may be thrown away and made again.
 ///
 /// It does not depend on the present moment, except through [`Interpretation::state`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Interpretation {
     /// Whose interpretation.
     pub id: ConversationId,
@@ -76,7 +77,7 @@ pub enum Ending {
 }
 
 /// Whether a conversation goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Some leg of it has not ended.
@@ -86,7 +87,7 @@ pub enum State {
 }
 
 /// Whether a conversation was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Capture {
     /// Seen, still hoped for, or lost.
     pub state: CaptureState,
@@ -103,7 +104,7 @@ pub struct Capture {
 }
 
 /// Seen, still hoped for, or lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CaptureState {
     /// At least one snapshot is kept.
@@ -133,7 +134,7 @@ impl CaptureState {
 }
 
 /// One who took part in a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Member {
     /// The member.
     pub id: MemberId,
@@ -152,7 +153,7 @@ pub struct Member {
 }
 
 /// How a member is connected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Channel {
     /// `phone`, `sip`, `app`, `websocket`, `vbc` …
     #[serde(rename = "type")]
@@ -166,7 +167,7 @@ pub struct Channel {
 }
 
 /// A state of a member, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MemberState {
     /// `INVITED`, `JOINED`, `LEFT`, or a word that Vonage has added since. `MUTED`, `UNMUTED`, `EARMUFFED` and
     /// `UNEARMUFFED` are about the member's sound, and never [`Member::state`].
@@ -210,7 +211,7 @@ impl Member {
 }
 
 /// One connection of a participant, as the Voice API tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Leg {
     /// The leg.
     pub id: LegId,
@@ -234,7 +235,7 @@ pub struct Leg {
 }
 
 /// A place other than the two logs that tells of a leg.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub enum LegSource {
     /// The Voice API's list of calls, which was read afterwards.
     #[serde(rename = "calls list")]
@@ -258,7 +259,7 @@ impl LegSource {
 }
 
 /// A status of a leg, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LegStatus {
     /// `started`, `ringing`, `answered`, `completed` …; `transferred` where the leg came from or went to another
     /// conversation.

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::ids::{ConversationId, LegId, MemberId};
 use super::instant;
 
 /// One line of the story.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Entry {
     /// When it happened: Vonage's time where it told one, else the time at which it was learnt.
     #[serde(serialize_with = "instant::serialize")]
@@ -25,7 +26,7 @@ pub struct Entry {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(tag = "kind")]
 pub enum Happening {
     /// A webhook came in.
@@ -58,6 +59,7 @@ pub enum Happening {
         /// Why its reply was not passed back.
         trouble: Option<String>,
         /// What the call was told to do.
+        #[schema(value_type = Option<serde_json::Value>)]
         ncco: Option<Box<RawValue>>,
     },
     /// A member's state changed.
@@ -89,7 +91,7 @@ pub enum Happening {
 }
 
 /// What came of a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Something new was seen.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Query;
 use crate::domain::conversation::{Interpretation, State};
@@ -11,7 +12,7 @@ use crate::domain::instant;
 use crate::store::StoreError;
 
 /// A gap, for readers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct Blind {
     cause: &'static str,
     reason: &'static str,

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
@@ -17,7 +18,7 @@ use crate::domain::gap::Gap;
 use crate::store::{self, Listed, Order, Position};
 
 /// An interpretation, as of the moment of the answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Answer {
     #[serde(flatten)]
     interpretation: Interpretation,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use json_patch::Patch;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
@@ -19,7 +20,7 @@ use crate::domain::ids::ConversationId;
 use crate::domain::instant;
 use crate::domain::snapshot::{Digests, Document, Snapshot};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Version<D> {
     number: u32,
     #[serde(serialize_with = "instant::serialize")]
@@ -32,18 +33,20 @@ struct Version<D> {
 }
 
 /// A document without its body.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Entry {
     name: String,
+    #[schema(value_type = String)]
     sha256: Digest,
     size_bytes: u64,
 }
 
 /// A document with its body, exactly as it is stored.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Whole {
     #[serde(flatten)]
     entry: Entry,
+    #[schema(value_type = serde_json::Value)]
     body: Box<RawValue>,
 }
 

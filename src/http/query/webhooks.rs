@@ -8,6 +8,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
@@ -20,7 +21,7 @@ use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::instant;
 use crate::domain::reply::NewReply;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Webhook {
     number: i64,
     endpoint: &'static str,
@@ -40,12 +41,13 @@ struct Webhook {
     query: Option<String>,
     content_type: Option<String>,
     /// The body as it came; `null` for a `GET`, whose data is in the query.
+    #[schema(value_type = Option<serde_json::Value>)]
     body: Option<Box<RawValue>>,
     /// What it was replied to with the last time it came: for answers, and for events that were passed on.
     reply: Option<Reply>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Reply {
     #[serde(serialize_with = "instant::serialize")]
     at: Timestamp,
@@ -53,6 +55,7 @@ struct Reply {
     upstream_status: Option<u16>,
     upstream_ms: Option<u64>,
     trouble: Option<String>,
+    #[schema(value_type = Option<serde_json::Value>)]
     ncco: Option<Box<RawValue>>,
 }
 
