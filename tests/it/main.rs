@@ -21,6 +21,7 @@ mod receive;
 mod region;
 mod scarce;
 mod secrets;
+mod shape;
 mod signature;
 mod store;
 mod support;
