@@ -5,6 +5,7 @@ mod calls;
 mod config;
 mod document;
 mod event;
+mod face;
 mod fetch;
 mod forward;
 mod front;

@@ -2,6 +2,7 @@
 
 mod blind;
 mod conversations;
+mod face;
 mod gaps;
 mod page;
 mod snapshots;
@@ -55,6 +56,7 @@ impl Query {
             .route("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one)))
             .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
             .route("/v1/gaps", readable(get(gaps::list)))
+            .merge(face::routes())
             .route("/metrics", readable(get(move || async move { (text, metrics()) })))
             .route("/livez", readable(get(health::livez)))
             .route("/readyz", readable(get(health::readyz)))
