@@ -17,7 +17,7 @@
 //! | 1 | [`upstream`] | the application behind this daemon, where webhooks are passed on to one |
 //! | 1 | [`lifecycle`] | soft and hard stop, tasks, systemd |
 //! | 1 | [`simulator`] | a Vonage on loopback, for the demo and the tests; it knows `domain` only, so that a misreading of Vonage cannot agree with itself |
-//! | 2 | [`flow`] | the steps: receive, forward, fetch, interpret; and heartbeat, reconcile for what was missed |
+//! | 2 | [`flow`] | the steps: receive, forward, fetch, interpret; heartbeat, reconcile for what was missed; and Vonage's face for past calls |
 //! | 3 | [`http`] | everything that knows status codes |
 //! | 4 | [`config`], [`telemetry`], [`daemon`] | settings, logs, and the wiring |
 //! | 5 | [`cli`], `main` | commands |
@@ -56,6 +56,9 @@
 //! [`http::query`] reads derived rows through the store's read-only connections, which never wait for the
 //! writer. The rows were made by [`flow::derive`], which interprets each conversation whose revision has
 //! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
+//!
+//! A client that was written for Vonage is answered by [`flow::face`] with stored documents, in the
+//! [shape](vonage::shape) it asks for.
 
 pub mod cli;
 pub mod config;

@@ -1,12 +1,23 @@
-//! How an instant is written for readers: RFC 3339, UTC, milliseconds.
+//! How an instant is written for readers, RFC 3339, UTC, milliseconds; and how readers write one.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::Serializer;
 
 /// `2018-10-25T09:26:18.991Z`.
 #[must_use]
 pub fn text(instant: Timestamp) -> String {
     format!("{instant:.3}")
+}
+
+/// Reads the instant that a reader names at `now`: RFC 3339, or how long ago it was, `24h` or `7d`. A day has 24
+/// hours. `None` for anything else.
+#[must_use]
+pub fn asked(text: &str, now: Timestamp) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let ago: Span = text.parse().ok()?;
+        let ago = ago.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        now.checked_sub(ago).ok().filter(|_| ago >= SignedDuration::ZERO)
+    })
 }
 
 /// Serializes an instant as [`text`]; for `#[serde(serialize_with)]`.

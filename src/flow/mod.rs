@@ -2,6 +2,7 @@
 
 pub mod count;
 pub mod derive;
+pub mod face;
 pub mod fetch;
 pub mod forward;
 pub mod heartbeat;

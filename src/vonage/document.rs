@@ -57,6 +57,12 @@ impl ConversationDocument {
         json::integer(&self.0, "sequence_number")
     }
 
+    /// The conversation as Vonage wrote it.
+    #[must_use]
+    pub fn json(&self) -> &Object {
+        &self.0
+    }
+
     /// The members inside the answer; `None` when this family lists them elsewhere.
     #[must_use]
     pub fn members(&self) -> Option<Vec<MemberDocument>> {
@@ -156,7 +162,14 @@ impl MemberDocument {
         json::address(&self.0, "_links").or_else(|| json::text(&self.0, "href"))
     }
 
-    fn user(&self) -> Option<&Object> {
+    /// The member as Vonage wrote it.
+    #[must_use]
+    pub fn json(&self) -> &Object {
+        &self.0
+    }
+
+    /// The user behind the member, where it is an object of its own.
+    pub(super) fn user(&self) -> Option<&Object> {
         json::object(json::object(&self.0, "_embedded")?, "user").or_else(|| json::object(&self.0, "user"))
     }
 }

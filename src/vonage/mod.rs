@@ -11,6 +11,7 @@ pub mod pace;
 pub mod region;
 mod requests;
 pub mod secrets;
+pub mod shape;
 mod sight;
 pub mod signature;
 pub mod token;

@@ -3,6 +3,7 @@
 mod blind;
 mod conversations;
 mod csv;
+mod face;
 mod gaps;
 mod list;
 mod members;
@@ -71,6 +72,7 @@ impl Query {
             .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
             .route("/v1/webhooks", readable(get(webhooks::list)))
             .route("/v1/gaps", readable(get(gaps::list)))
+            .merge(face::routes())
             .route("/metrics", readable(get(move || async move { (text, metrics()) })))
             .route("/livez", readable(get(health::livez)))
             .route("/readyz", readable(get(health::readyz)))

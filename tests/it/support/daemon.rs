@@ -13,8 +13,10 @@ use conversationd::domain::ids::{ApplicationId, ConversationId};
 use conversationd::lifecycle::End;
 use conversationd::simulator::{Members, Settings, Simulator};
 use conversationd::store::{self, Store};
+use conversationd::vonage::token::TokenMint;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
 use url::Url;
@@ -241,6 +243,11 @@ impl TestDaemon {
         self.directory.path()
     }
 
+    /// Where readers ask.
+    pub fn private_url(&self) -> Url {
+        format!("http://{}/", self.running().private).parse().expect("it is a URL")
+    }
+
     /// The store's file.
     pub fn store_path(&self) -> PathBuf {
         self.directory.path().join("conversationd.db")
@@ -293,6 +300,19 @@ impl TestDaemon {
     pub async fn get_unread(&self, path: &str) -> reqwest::Response {
         let url = format!("http://{}{path}", self.running().private);
         self.http.get(url).send().await.expect("the daemon replies")
+    }
+
+    /// What Vonage itself answers, while it still knows.
+    pub async fn vonage_says(&self, path: &str) -> String {
+        let application = ApplicationId::parse(keys::APPLICATION).expect("it is an id");
+        let key = keys::pair().private.clone().into_bytes().into();
+        let mint = TokenMint::new(application, &key).expect("the key is good");
+        let token = mint.token(self.clock.now()).expect("a token can be signed");
+        let url = self.vonage.api_url().join(path).expect("it is a path");
+        let request = self.http.get(url).bearer_auth(token.expose_secret());
+        let reply = reply(request.send().await.expect("Vonage replies")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.text);
+        reply.text
     }
 
     /// Asks for a conversation until `condition` holds of it.

@@ -3,5 +3,6 @@
 pub mod application;
 pub mod daemon;
 pub mod data;
+pub mod json;
 pub mod keys;
 pub mod process;
