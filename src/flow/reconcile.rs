@@ -13,7 +13,7 @@ use crate::domain::clock::Clock;
 use crate::domain::fetch::backoff;
 use crate::domain::ids::ApplicationId;
 use crate::store::{Discovery, Store, StoreError};
-use crate::vonage::client::{Client, NoList};
+use crate::vonage::client::{Client, NoAnswer};
 
 /// How much of what was listed is listed again: clocks differ, and Vonage may list a call somewhat late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
@@ -68,7 +68,7 @@ struct Progress {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    NoList(#[from] NoList),
+    NoAnswer(#[from] NoAnswer),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

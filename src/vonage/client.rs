@@ -52,6 +52,25 @@ pub enum Look {
     Unreachable(Failure),
 }
 
+/// A look, and what it tells of the hosts that were asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// What was found.
+    pub look: Look,
+    /// How the hosts answered, in the order they were asked. A host that did not is not named where another
+    /// showed the conversation: nothing went unseen.
+    pub answers: Vec<HostAnswer>,
+}
+
+/// How a host answered a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAnswer {
+    /// The region whose host it is; `None` for the configured one.
+    pub region: Option<Region>,
+    /// That it does not know the conversation is an answer too.
+    pub outcome: Result<(), NoAnswer>,
+}
+
 /// Why no useful answer came. Holds nothing of what was sent or received.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -72,9 +91,9 @@ pub enum Failure {
     Token,
 }
 
-/// Why the calls could not be listed.
+/// Why a host gave no answer to go by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoList {
+pub enum NoAnswer {
     /// The token was refused with this status.
     #[error("Vonage refused the token with status {0}")]
     Refused(u16),
@@ -120,8 +139,9 @@ impl Client {
     }
 
     /// Looks at a conversation.
-    pub async fn look(&self, asked: Asked<'_>) -> Look {
-        match self.sight(asked).await {
+    pub async fn look(&self, asked: Asked<'_>) -> Looked {
+        let mut answers = Vec::new();
+        let look = match self.sight(asked, &mut answers).await {
             Ok(look) => look,
             Err(Miss::NotFound) if asked.known.is_some() => Look::Gone(self.clock.now()),
             Err(Miss::NotFound) => Look::NotYet(self.clock.now()),
@@ -130,30 +150,44 @@ impl Client {
                 Look::Refused(status)
             }
             Err(Miss::Failed(failure)) => Look::Unreachable(failure),
+        };
+        if matches!(look, Look::Seen(_) | Look::Unchanged(_)) {
+            answers.retain(|answer| answer.outcome.is_ok());
         }
+        Looked { look, answers }
     }
 
     /// Asks the region first, which alone is sure to know the conversation, and then the configured host.
-    async fn sight(&self, asked: Asked<'_>) -> Result<Look, Miss> {
+    async fn sight(&self, asked: Asked<'_>, answers: &mut Vec<HostAnswer>) -> Result<Look, Miss> {
         let configured = &self.settings.api_url;
         let place = asked.region.and_then(|region| Some((region, self.settings.regions.url(region)?)));
         let elsewhere = place.filter(|(_, url)| url.origin() != configured.origin());
-        let Some((region, url)) = elsewhere else { return self.sight_at(configured, None, asked).await };
-        match self.sight_at(&url, Some(region), asked).await {
-            Err(Miss::NotFound) => self.sight_at(configured, None, asked).await,
+        let Some((region, url)) = elsewhere else {
+            return self.sight_at(configured, None, asked, answers).await;
+        };
+        match self.sight_at(&url, Some(region), asked, answers).await {
+            Err(Miss::NotFound) => self.sight_at(configured, None, asked, answers).await,
             // A host that does not know the conversation says nothing about the one that could not be asked.
             Err(miss @ (Miss::Failed(_) | Miss::Refused(_))) => {
-                let second = self.sight_at(configured, None, asked).await;
+                let second = self.sight_at(configured, None, asked, answers).await;
                 if matches!(second, Err(Miss::NotFound)) { Err(miss) } else { second }
             }
             answer => answer,
         }
     }
 
-    async fn sight_at(&self, base: &Url, region: Option<&Region>, asked: Asked<'_>) -> Result<Look, Miss> {
+    async fn sight_at(
+        &self,
+        base: &Url,
+        region: Option<&Region>,
+        asked: Asked<'_>,
+        answers: &mut Vec<HostAnswer>,
+    ) -> Result<Look, Miss> {
         let (requests, clock) = (&self.requests, &*self.clock);
         let (family, events) = (self.settings.family, self.settings.events);
-        Sight { requests, clock, family, events, base, region, asked }.take().await
+        let sight = Sight { requests, clock, family, events, base, region, asked }.take().await;
+        answers.push(HostAnswer { region: region.cloned(), outcome: answered(&sight) });
+        sight
     }
 
     /// Lists the calls of the application that began between these instants, cut to seconds, as the Voice API
@@ -162,7 +196,7 @@ impl Client {
     /// # Errors
     /// When the token is refused, or no useful answer came. What was listed until then is not worth keeping:
     /// it can be listed again.
-    pub async fn calls(&self, since: Timestamp, until: Timestamp) -> Result<Vec<ListedCall>, NoList> {
+    pub async fn calls(&self, since: Timestamp, until: Timestamp) -> Result<Vec<ListedCall>, NoAnswer> {
         let mut next = Some(list_address(&self.settings.api_url, since, until));
         let mut calls: Vec<ListedCall> = Vec::new();
         let mut asked: Vec<Url> = Vec::new();
@@ -182,17 +216,25 @@ impl Client {
         Ok(calls)
     }
 
-    async fn calls_page(&self, url: &Url) -> Result<CallsPage, NoList> {
+    async fn calls_page(&self, url: &Url) -> Result<CallsPage, NoAnswer> {
         let page = self.requests.get(url, Urgency::Poll).await.and_then(|body| {
             CallsPage::read(&body).ok_or_else(|| unreadable("the list of calls is not JSON"))
         });
         page.map_err(|miss| match miss {
-            Miss::NotFound => NoList::Unreachable(Failure::Status(404)),
+            Miss::NotFound => NoAnswer::Unreachable(Failure::Status(404)),
             Miss::Refused(status) => {
                 self.requests.discard_token();
-                NoList::Refused(status)
+                NoAnswer::Refused(status)
             }
-            Miss::Failed(failure) => NoList::Unreachable(failure),
+            Miss::Failed(failure) => NoAnswer::Unreachable(failure),
         })
+    }
+}
+
+fn answered(sight: &Result<Look, Miss>) -> Result<(), NoAnswer> {
+    match sight {
+        Err(Miss::Refused(status)) => Err(NoAnswer::Refused(*status)),
+        Err(Miss::Failed(failure)) | Ok(Look::Interrupted(_, failure)) => Err(failure.clone().into()),
+        _ => Ok(()),
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use conversationd::domain::clock::ManualClock;
 use conversationd::domain::gap::{Cause, Gap};
-use conversationd::domain::ids::ApplicationId;
+use conversationd::domain::ids::{ApplicationId, Region};
 use conversationd::flow::Wake;
 use conversationd::flow::heartbeat::Heartbeat;
-use conversationd::flow::outage::Outages;
+use conversationd::flow::outage::{Host, Outages};
 use conversationd::simulator::{Action, Call, Fault, Pace};
 use conversationd::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -382,8 +382,8 @@ fn at(milliseconds: i64) -> Timestamp {
 #[tokio::test]
 async fn one_look_that_fails_is_no_gap() {
     let place = Place::open().await;
-    let application = ApplicationId::parse("a").unwrap();
-    let observed = |cause, milliseconds| place.outages.observed(Some(&application), cause, at(milliseconds));
+    let host = host("a", None);
+    let observed = |cause, milliseconds| place.outages.observed(&host, cause, at(milliseconds));
     observed(None, 0);
     observed(Some(Cause::Unreachable), 100);
     observed(Some(Cause::Unreachable), 200);
@@ -402,6 +402,37 @@ async fn one_look_that_fails_is_no_gap() {
     assert_eq!(place.record(9600).await, None);
     let refused = (Cause::Refused, 8000, Some(9500));
     assert_eq!(place.gaps().await, [refused, (Cause::Unreachable, 6000, Some(8000))]);
+}
+
+#[tokio::test]
+async fn a_gap_lasts_as_long_as_any_host_does_not_answer_the_application() {
+    let place = Place::open().await;
+    let [configured, regional, others] =
+        [host("a", None), host("a", Some("api-eu-3.vonage.com")), host("b", None)];
+    let observed = |host, cause, milliseconds| place.outages.observed(host, cause, at(milliseconds));
+    assert!(observed(&regional, Some(Cause::Unreachable), 100));
+    for _ in 0..2 {
+        assert!(!observed(&configured, None, 200), "another host's outage is not its own");
+        assert!(!observed(&others, None, 200));
+        assert!(!observed(&regional, Some(Cause::Unreachable), 300));
+    }
+    assert_eq!(place.record(1100).await, None);
+    let gap = |ended_at| (Cause::Unreachable, 100, ended_at);
+    assert_eq!(place.gaps().await, [gap(None)]);
+    assert!(observed(&configured, Some(Cause::Unreachable), 2000));
+    assert!(observed(&regional, None, 3000));
+    assert_eq!(place.record(3000).await, None);
+    assert_eq!(place.gaps().await, [gap(None)]);
+    assert!(observed(&configured, None, 4000));
+    assert_eq!(place.record(4000).await, None);
+    assert_eq!(place.gaps().await, [gap(Some(4000))]);
+}
+
+fn host(application: &str, region: Option<&str>) -> Host {
+    Host {
+        application: ApplicationId::parse(application).unwrap(),
+        region: region.map(|host| Region::parse(host).unwrap()),
+    }
 }
 
 #[tokio::test]

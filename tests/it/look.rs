@@ -13,7 +13,7 @@ use conversationd::domain::fetch::{Known, Urgency};
 use conversationd::domain::ids::{ApplicationId, ConversationId, Region};
 use conversationd::domain::snapshot::{EventsRead, Sighting};
 use conversationd::simulator::{Fault, Simulator};
-use conversationd::vonage::client::{Asked, Client, Failure, Look, NoList, Settings};
+use conversationd::vonage::client::{Asked, Client, Failure, HostAnswer, Look, Looked, NoAnswer, Settings};
 use conversationd::vonage::family::Family;
 use conversationd::vonage::pace::Pace;
 use conversationd::vonage::region::RegionHosts;
@@ -79,13 +79,17 @@ impl Scene {
     }
 
     async fn look_in(&self, known: Option<&Known>, region: Option<&Region>) -> Look {
+        self.looked(known, region).await.look
+    }
+
+    async fn looked(&self, known: Option<&Known>, region: Option<&Region>) -> Looked {
         let id = ConversationId::parse(CONVERSATION).unwrap();
         let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed });
         timeout(PATIENCE, look).await.expect("a look ends")
     }
 
     /// The calls of an hour.
-    async fn calls(&self) -> Result<Vec<ListedCall>, NoList> {
+    async fn calls(&self) -> Result<Vec<ListedCall>, NoAnswer> {
         let calls = self.client.calls(instant("2026-03-09T10:00:00Z"), instant("2026-03-09T11:00:00.5Z"));
         timeout(PATIENCE, calls).await.expect("a list ends")
     }
@@ -315,10 +319,16 @@ async fn a_region_that_cannot_be_asked_does_not_make_a_conversation_gone() {
     let regions =
         |api_url: &Url| RegionHosts::beside(api_url).with(region.clone(), url("http://127.0.0.1:9"));
     let scene = Scene::with(Family::V1, PLENTY, regions).await;
-    let look = scene.look_in(Some(&known(None)), Some(&region)).await;
-    assert!(matches!(look, Look::Unreachable(Failure::Transport(_))), "{look:?}");
+    let looked = scene.looked(Some(&known(None)), Some(&region)).await;
+    let failure = Failure::Transport("no connection");
+    assert_eq!(looked.look, Look::Unreachable(failure.clone()));
+    let regions_answer = HostAnswer { region: Some(region.clone()), outcome: Err(failure.into()) };
+    let own_answer = HostAnswer { region: None, outcome: Ok(()) };
+    assert_eq!(looked.answers, [regions_answer, own_answer.clone()], "each host answers for itself");
     scene.put_file("", "embedded_t1_only_inbound.json");
-    assert_eq!(seen(scene.look_in(None, Some(&region)).await).region, None);
+    let looked = scene.looked(None, Some(&region)).await;
+    assert_eq!(looked.answers, [own_answer], "nothing went unseen");
+    assert_eq!(seen(looked.look).region, None);
 }
 
 // === the list of calls
@@ -366,14 +376,14 @@ async fn a_list_of_calls_that_goes_in_circles_or_elsewhere_ends() {
 async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let scene = Scene::of(Family::V03).await;
     scene.vonage.answer_next(1, Fault::Status(404));
-    assert_eq!(scene.calls().await, Err(NoList::Unreachable(Failure::Status(404))));
+    assert_eq!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Status(404))));
     scene.vonage.answer_next(1, Fault::Unauthorized);
-    assert_eq!(scene.calls().await, Err(NoList::Refused(401)));
+    assert_eq!(scene.calls().await, Err(NoAnswer::Refused(401)));
     scene.vonage.answer_next(1, Fault::Status(500));
-    assert_eq!(scene.calls().await, Err(NoList::Unreachable(Failure::Status(500))));
+    assert_eq!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Status(500))));
     let pause = Duration::from_secs(7);
     scene.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(pause) });
-    assert!(matches!(scene.calls().await, Err(NoList::Unreachable(Failure::Throttled(_)))));
+    assert!(matches!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Throttled(_)))));
     assert!(!scene.pace.spare(), "the pause holds for everybody");
 }
 
