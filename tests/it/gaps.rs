@@ -281,6 +281,39 @@ async fn a_call_that_nobody_announces_is_found_while_it_lasts() {
 }
 
 #[tokio::test]
+async fn more_calls_than_one_list_holds_are_listed_in_parts() {
+    let (world, clock) = connected();
+    let daemon = world.start().await;
+    wait_for_lists(&daemon, 1).await;
+    let calls: Vec<Call> = [1, 5]
+        .map(|minutes| {
+            let began_at = start() + SignedDuration::from_mins(minutes);
+            unannounced(Call::inbound(u32::try_from(minutes).unwrap(), began_at))
+        })
+        .into();
+    for call in &calls {
+        daemon.vonage.play(call, Pace::AtOnce).await;
+    }
+    let whole =
+        "/v1/calls?date_start=2026-03-09T10%3A14%3A50Z&date_end=2026-03-09T10%3A25%3A50Z&page_size=100";
+    let page = json!({"count": 5001, "record_index": 0, "_embedded": {"calls": [{"uuid": "a"}]}});
+    daemon.vonage.serve_document(whole, 200, page.to_string());
+    daemon.advance(&clock, SignedDuration::from_mins(10));
+    for call in &calls {
+        daemon.wait_for(call.conversation.as_str(), |one| one["legs"][0]["source"] == "calls list").await;
+    }
+    let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    assert_eq!(
+        lists(&daemon)[1..],
+        [
+            pair("2026-03-09T10:14:50Z", "2026-03-09T10:25:50Z"),
+            pair("2026-03-09T10:14:50Z", "2026-03-09T10:20:20Z"),
+            pair("2026-03-09T10:20:20Z", "2026-03-09T10:25:50Z"),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn after_a_start_the_list_goes_back_to_what_went_on_before_but_not_for_ever() {
     let (world, clock) = connected();
     let mut daemon = world.start().await;

@@ -6,14 +6,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversationd::domain::call::ListedCall;
 use conversationd::domain::clock::SystemClock;
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{Known, Urgency};
 use conversationd::domain::ids::{ApplicationId, ConversationId, Region};
 use conversationd::domain::snapshot::{EventsRead, Sighting};
 use conversationd::simulator::{Fault, Simulator};
-use conversationd::vonage::client::{Asked, Client, Failure, HostAnswer, Look, Looked, NoAnswer, Settings};
+use conversationd::vonage::client::{
+    Asked, Calls, Client, Failure, HostAnswer, Look, Looked, NoAnswer, Settings,
+};
 use conversationd::vonage::family::Family;
 use conversationd::vonage::pace::Pace;
 use conversationd::vonage::region::RegionHosts;
@@ -89,7 +90,7 @@ impl Scene {
     }
 
     /// The calls of an hour.
-    async fn calls(&self) -> Result<Vec<ListedCall>, NoAnswer> {
+    async fn calls(&self) -> Result<Calls, NoAnswer> {
         let calls = self.client.calls(instant("2026-03-09T10:00:00Z"), instant("2026-03-09T11:00:00.5Z"));
         timeout(PATIENCE, calls).await.expect("a list ends")
     }
@@ -351,7 +352,8 @@ async fn calls_are_listed_page_by_page() {
         "record_index=2&x=%2F",
         json!({"count": 3, "record_index": 2, "_embedded": {"calls": [call("c")]}}),
     );
-    let calls = scene.calls().await.unwrap();
+    let Calls { calls, until } = scene.calls().await.unwrap();
+    assert_eq!(until, instant("2026-03-09T11:00:00.5Z"));
     let legs: Vec<&str> = calls.iter().map(|call| call.leg_id.as_str()).collect();
     assert_eq!(legs, ["a", "b", "c"]);
     assert_eq!(scene.vonage.requests().len(), 3);
@@ -366,10 +368,42 @@ async fn a_list_of_calls_that_goes_in_circles_or_elsewhere_ends() {
         let page = json!({"_embedded": {"calls": [{"uuid": "a"}]}, "_links": {"next": {"href": next}}});
         scene.vonage.serve_document("/v1/calls", 200, page.to_string());
         let calls = scene.calls().await;
-        assert!(calls.unwrap().len() <= 2, "{next}");
+        assert!(calls.unwrap().calls.len() <= 2, "{next}");
         assert!(scene.vonage.requests().len() <= 2, "{next}");
     }
     assert_eq!(elsewhere.requests(), []);
+}
+
+#[tokio::test]
+async fn of_more_calls_than_one_list_holds_those_of_the_earlier_half_are_listed() {
+    let scene = Scene::of(Family::V03).await;
+    let query = |until: &str| {
+        format!("/v1/calls?date_start=2026-03-09T10%3A00%3A00Z&date_end=2026-03-09T{until}Z&page_size=100")
+    };
+    let page = |count: i64, index: i64| {
+        let call = json!({"uuid": format!("leg-{index}"), "status": "completed"});
+        json!({"count": count, "record_index": index, "_embedded": {"calls": [call]}}).to_string()
+    };
+    // The whole hour tells that it is too long, half of it only goes on and on.
+    scene.vonage.serve_document(&query("11%3A00%3A00"), 200, page(5001, 0));
+    let half = query("10%3A30%3A00");
+    scene.vonage.serve_document(&half, 200, page(51, 0));
+    for index in 1..=50 {
+        scene.vonage.serve_document(&format!("{half}&record_index={index}"), 200, page(51, index));
+    }
+    scene.vonage.serve_document(&query("10%3A15%3A00"), 200, page(1, 0));
+    let listed = scene.calls().await.unwrap();
+    assert_eq!((listed.calls.len(), listed.until), (1, instant("2026-03-09T10:15:00Z")));
+    assert_eq!(scene.vonage.requests().len(), 1 + 50 + 1);
+}
+
+#[tokio::test]
+async fn of_more_calls_in_a_second_than_one_list_holds_some_are_listed() {
+    let scene = Scene::of(Family::V03).await;
+    let page = json!({"count": 5001, "record_index": 0, "_embedded": {"calls": [{"uuid": "a"}]}});
+    scene.vonage.serve_document("/v1/calls", 200, page.to_string());
+    let listed = scene.calls().await.unwrap();
+    assert_eq!((listed.calls.len(), listed.until), (1, instant("2026-03-09T10:00:01Z")));
 }
 
 #[tokio::test]
