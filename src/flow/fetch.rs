@@ -202,7 +202,7 @@ impl Fetcher {
             return Look::NoApplication;
         };
         let (id, known) = (&lease.conversation_id, lease.known.as_ref());
-        let (region, urgency) = (lease.state.region.as_ref(), lease.urgency());
+        let (region, urgency) = (lease.state.region.as_ref(), lease.urgency);
         let Looked { look, answers } = client.look(Asked { id, known, region, urgency }).await;
         for answer in answers {
             self.observe(application, answer, began_at);
