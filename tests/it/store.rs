@@ -1155,6 +1155,36 @@ async fn a_conversation_that_cannot_be_read_does_not_hold_up_the_others() {
     assert_eq!(deriver.step().await.unwrap(), Step::Idle);
 }
 
+#[tokio::test]
+async fn a_look_that_cannot_be_read_does_not_hold_up_the_others() {
+    let place = Place::open().await;
+    let ids = ["CON-1", "CON-2", "CON-3", "CON-4"];
+    for id in ids {
+        place.store.append(arrival(id, "a", 1)).await.unwrap();
+    }
+    for lease in place.lease(1).await {
+        place.settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(2)), 1).await;
+    }
+    let mut connection = connect(&place.path(), false).await;
+    for statement in [
+        "UPDATE fetches SET trouble = 'a secret' WHERE conversation_id = 'CON-1'",
+        "UPDATE fetches SET urgency = 99 WHERE conversation_id = 'CON-2'",
+        "UPDATE fetches SET conversation_id = 'not/an/id' WHERE conversation_id = 'CON-3'",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    let mut leased = Vec::new();
+    while place.store.most_urgent(at(9)).await.unwrap().is_some() {
+        leased.extend(place.store.lease(at(9), at(60), 1).await.unwrap());
+    }
+    let leased: Vec<&str> = leased.iter().map(|lease| lease.conversation_id.as_str()).collect();
+    assert_eq!(leased, ["CON-4"]);
+    assert_eq!(place.store.lease(at(1000), at(1060), 9).await.unwrap().len(), 1, "they are told once");
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(1060)));
+    place.store.release_leases().await.unwrap();
+    assert_eq!(place.store.lease(at(2000), at(2060), 9).await.unwrap().len(), 1);
+}
+
 // === the place
 
 /// A store in a directory of its own, with its writer.

@@ -53,8 +53,12 @@ pub(super) async fn lease(
     let mut room = limit;
     for (queue, urgency) in QUEUES {
         for id in due(connection, queue, now, room).await? {
-            leases.push(take_out(connection, &id, until, urgency).await?);
             room -= 1;
+            match take_out(connection, &id, until, urgency).await {
+                Ok(lease) => leases.push(lease),
+                Err(error @ StoreError::Corrupt { .. }) => set_aside(connection, &id, &error).await?,
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(leases)
@@ -92,6 +96,24 @@ async fn take_out(
         known: known(connection, &conversation_id).await?,
         conversation_id,
     })
+}
+
+/// Takes out what cannot be read for as long as the program runs: it must not hold up the others.
+async fn set_aside(
+    connection: &mut SqliteConnection,
+    id: &str,
+    error: &StoreError,
+) -> Result<(), StoreError> {
+    query("UPDATE fetches SET leased_until = ?2 WHERE conversation_id = ?1")
+        .bind(id)
+        .bind(Timestamp::MAX.as_microsecond())
+        .execute(connection)
+        .await?;
+    metrics::counter!("conversationd_looks_unreadable_total").increment(1);
+    let conversation = ConversationId::parse(id).ok();
+    let conversation = conversation.as_ref().map(ConversationId::as_str);
+    tracing::error!(%error, conversation, "an owed look cannot be read; it is left out until the next start");
+    Ok(())
 }
 
 async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result<Option<Known>, StoreError> {
