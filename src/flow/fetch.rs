@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 pub use super::schedule::Patience;
 
 use super::Wake;
-use super::interpret::interpret;
+use super::derive::interpreted;
 use super::outage::{Host, Outages};
 use super::schedule::Circumstances;
 use crate::domain::clock::Clock;
@@ -242,7 +242,8 @@ impl Fetcher {
                 sighting: sighting.clone(),
             });
         }
-        interpret(&history).state(now)
+        let interpreted = interpreted(vec![history]).await;
+        interpreted.first().map_or(State::Live, |(interpretation, _)| interpretation.state(now))
     }
 
     /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works, or

@@ -256,7 +256,7 @@ async fn secrets_of_events_are_not_brought_home() {
     let event = json!({"id": 1, "type": "member:invited", "body": {"channel": {"to": to}}});
     scene.put("/events", &json!({"_embedded": {"events": [event]}}));
     let seen = seen(scene.look(None).await);
-    let body = String::from_utf8(seen.documents[1].body.clone()).unwrap();
+    let body = String::from_utf8(seen.documents[1].body.to_vec()).unwrap();
     assert!(body.contains("[redacted]") && !body.contains("hidden-4711"), "{body}");
 }
 

@@ -82,7 +82,7 @@ async fn the_daemon_reads_the_rows_that_older_ones_left() {
     let timed: Vec<bool> =
         history.arrivals.iter().map(|arrival| arrival.event.occurred_at.is_some()).collect();
     assert_eq!(timed, [true, false, true]);
-    assert_eq!(history.snapshots[0].sighting.documents[1].body, b"[]");
+    assert_eq!(*history.snapshots[0].sighting.documents[1].body, *b"[]");
     let replies = store.replies(&call).await.unwrap();
     let given: Vec<_> =
         replies.iter().map(|reply| (reply.given.source.as_str(), reply.given.ncco.as_deref())).collect();

@@ -1069,6 +1069,24 @@ async fn a_document_is_stored_once_however_many_versions_hold_it() {
 }
 
 #[tokio::test]
+async fn a_document_is_read_once_however_many_versions_hold_it() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    for number in 1..=3 {
+        let own = format!("version {number}");
+        place.settle(&lease, Finding::Seen(sighting(number, &[&own, "shared"])), None, number).await;
+    }
+    let versions = place.history("CON-1").await.unwrap().snapshots;
+    let documents: Vec<&Document> = versions.iter().flat_map(|version| &version.sighting.documents).collect();
+    let texts: Vec<&[u8]> = documents.iter().map(|document| &*document.body).collect();
+    let [one, two, three] = [&b"version 1"[..], b"version 2", b"version 3"];
+    assert_eq!(texts, [one, b"shared", two, b"shared", three, b"shared"]);
+    assert!(Arc::ptr_eq(&documents[1].body, &documents[3].body));
+    assert!(Arc::ptr_eq(&documents[1].body, &documents[5].body));
+}
+
+#[tokio::test]
 async fn replacing_an_interpretation_leaves_nothing_behind() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();

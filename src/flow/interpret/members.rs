@@ -1,11 +1,13 @@
 //! Who took part: every version's members and every event's, put together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use super::identity::Identities;
 use super::reading::{EventTold, Known, Reading};
 use super::states::{self, EARMUFFED, MUTED, Manner, UNEARMUFFED, UNMUTED, Word};
 use crate::domain::conversation::{Channel, Member};
+use crate::domain::digest::Digest;
 use crate::domain::ids::{LegId, MemberId};
 use crate::domain::snapshot::{Document, DocumentName, Snapshot};
 use crate::vonage::document::{ConversationDocument, MemberDocument, MembersPage};
@@ -23,16 +25,15 @@ struct Account {
 
 /// A member in a version.
 struct InVersion {
-    document: MemberDocument,
+    document: Rc<MemberDocument>,
     known: Known,
     source: String,
 }
 
 /// Every member that a version or an event names, by the time of their first state.
 pub(super) fn members(reading: &Reading<'_>) -> Vec<Member> {
-    let documents: Vec<InVersion> =
-        reading.snapshots.iter().flat_map(|snapshot| member_documents(snapshot)).collect();
-    let identities = Identities::of(documents.iter().map(|one| &one.document), &reading.events);
+    let documents = member_documents(reading);
+    let identities = Identities::of(documents.iter().map(|one| &*one.document), &reading.events);
     let mut accounts: BTreeMap<MemberId, Account> = BTreeMap::new();
     for one in &documents {
         if let Some(id) = one.document.id() {
@@ -50,12 +51,26 @@ pub(super) fn members(reading: &Reading<'_>) -> Vec<Member> {
     members
 }
 
+/// The members in every version. What several versions hold is read once: a long conference has thousands of
+/// documents, and few that differ.
+fn member_documents(reading: &Reading<'_>) -> Vec<InVersion> {
+    let mut read: HashMap<(&DocumentName, Digest), Vec<Rc<MemberDocument>>> = HashMap::new();
+    let mut members_in = |document| {
+        let members = || read_members(reading, document).into_iter().map(Rc::new).collect();
+        read.entry((&document.name, document.digest)).or_insert_with(members).clone()
+    };
+    reading.snapshots.iter().flat_map(|snapshot| in_version(snapshot, &mut members_in)).collect()
+}
+
 /// Embedded members, then short forms, then single members: the fullest last.
-fn member_documents(snapshot: &Snapshot) -> Vec<InVersion> {
+fn in_version<'a>(
+    snapshot: &'a Snapshot,
+    members_in: &mut impl FnMut(&'a Document) -> Vec<Rc<MemberDocument>>,
+) -> Vec<InVersion> {
     let mut short = Vec::new();
     let mut full = Vec::new();
     for (place, document) in snapshot.sighting.documents.iter().enumerate() {
-        let versions = read_members(document).into_iter().map(|document| InVersion {
+        let versions = members_in(document).into_iter().map(|document| InVersion {
             document,
             known: Known::from_snapshot(snapshot, place),
             source: format!("snapshot {}", snapshot.number),
@@ -70,11 +85,11 @@ fn member_documents(snapshot: &Snapshot) -> Vec<InVersion> {
     short
 }
 
-fn read_members(document: &Document) -> Vec<MemberDocument> {
+fn read_members(reading: &Reading<'_>, document: &Document) -> Vec<MemberDocument> {
     let body = &document.body;
     match &document.name {
         DocumentName::Conversation => {
-            ConversationDocument::read(body).and_then(|own| own.members()).unwrap_or_default()
+            reading.own(document).and_then(ConversationDocument::members).unwrap_or_default()
         }
         DocumentName::Members(_) => MembersPage::read(body).map(|page| page.members).unwrap_or_default(),
         DocumentName::Member(_) => MemberDocument::read(body).into_iter().collect(),
