@@ -365,7 +365,7 @@ pub async fn look(
     let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
     let clients = clients(config, &pace, &clock)?;
     let client = clients.get(&application.id).expect("there is a client for each application");
-    match client.look(Asked { id, known: None, region: None, urgency: Urgency::Changed }).await {
+    match client.look(Asked { id, known: None, region: None, urgency: Urgency::Changed }).await.look {
         Look::Seen(sighting) | Look::Interrupted(sighting, _) => Ok(sighting),
         Look::Unchanged(_) => unreachable!("nothing was known that could be unchanged"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),

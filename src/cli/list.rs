@@ -47,14 +47,7 @@ fn table(answer: &Value) -> String {
         let seen = story::text(&one["capture"]["state"]);
         table.add_row(cells.into_iter().chain([seen, story::text(&one["id"])]));
     }
-    let mut text = if items.is_empty() {
-        "no conversation found\n".to_owned()
-    } else {
-        format!("{}\n", table.trim_fmt())
-    };
-    if let Some(next) = answer["next"].as_str() {
-        text.push_str(&format!("there are more: --next {next}\n"));
-    }
-    text.push_str(&story::blind(&answer["blind"]));
-    text
+    let found = if items.is_empty() { "no conversation found".to_owned() } else { table.trim_fmt() };
+    let more = answer["next"].as_str().map(|next| format!("there are more: --next {next}\n"));
+    format!("{found}\n{}{}", more.unwrap_or_default(), story::blind(&answer["blind"]))
 }

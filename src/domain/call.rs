@@ -51,7 +51,7 @@ pub struct CallList {
     pub application_id: ApplicationId,
     /// They began from then on.
     pub since: Timestamp,
-    /// They began until then, which is when they were listed.
+    /// They began until then: when they were listed, or before, where there were more than one list holds.
     pub until: Timestamp,
     /// The calls.
     pub calls: Vec<ListedCall>,

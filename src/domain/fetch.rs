@@ -77,11 +77,6 @@ impl Urgency {
     pub const ALL: [Self; 5] = [Self::Unseen, Self::Last, Self::Changed, Self::Poll, Self::Spare];
 }
 
-/// Answers in a row that Vonage does not know a conversation, or refuses the token, after which one that was
-/// never seen is no longer ahead of the others: it can probably not be captured. Trouble on the way says nothing
-/// of the conversation.
-pub const HOPEFUL_FAILURES: u32 = 3;
-
 /// Why looking at a conversation stopped without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -150,26 +145,13 @@ pub struct Lease {
     pub conversation_id: ConversationId,
     /// The state when it was taken out.
     pub state: FetchState,
+    /// How urgent the look is. One at a conversation that was never seen goes first as long as there is hope, and
+    /// as long as no leg of it was heard to end.
+    pub urgency: Urgency,
     /// How many arrivals had asked for this look. More of them at the end mean: look again.
     pub asked: i64,
     /// What is known already.
     pub known: Option<Known>,
-}
-
-impl Lease {
-    /// How urgent the look is. A conversation that was never seen goes first as long as there is hope, and as
-    /// long as no leg of it was heard to end.
-    #[must_use]
-    pub fn urgency(&self) -> Urgency {
-        let is_hopeless = self.state.failures >= HOPEFUL_FAILURES
-            && matches!(self.state.trouble, Some(Trouble::NotYet | Trouble::Refused));
-        match (&self.known, self.state.urgency) {
-            (Some(_), urgency) => urgency,
-            (None, _) if is_hopeless => Urgency::Poll,
-            (None, Urgency::Last) => Urgency::Last,
-            (None, _) => Urgency::Unseen,
-        }
-    }
 }
 
 /// What a look found.

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use phonenumber::country::Id as Country;
 
 use super::conversation::{CaptureState, State};
 use super::ids::ApplicationId;
+use super::instant;
 use super::number::Pattern;
 
 /// What every conversation of a list has in common. Each condition that is there holds.
@@ -162,35 +161,15 @@ impl Condition {
     }
 
     fn instant(self, now: Timestamp) -> Result<Timestamp, Fault> {
-        instant(&self.text, now).ok_or_else(|| self.fault(INSTANT))
+        instant::asked(&self.text, now).ok_or_else(|| self.fault(instant::FORMS))
     }
 
     fn seconds(self) -> Result<i64, Fault> {
         let text = self.text.trim();
-        let seconds = text.parse().ok().or_else(|| Some(duration(text)?.as_secs()));
+        let seconds = text.parse().ok().or_else(|| Some(instant::duration(text)?.as_secs()));
         let message = "is a number of seconds, or a time such as 90s or 5m";
         seconds.filter(|seconds| *seconds >= 0).ok_or_else(|| self.fault(message))
     }
-}
-
-/// How an instant may be written, for a person.
-pub const INSTANT: &str = "is an instant such as 2026-03-09T10:15:30Z, a day such as 2026-03-09 (UTC), or so long ago, such as 24h or 7d";
-
-/// An instant in RFC 3339, the beginning of a day (UTC), or so long before `now`.
-#[must_use]
-pub fn instant(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let text = text.trim();
-    let day = || Some(text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
-    // In a query string a + that was not escaped is a space.
-    let at = text.parse().or_else(|_| text.replace(' ', "+").parse()).ok().or_else(day);
-    at.or_else(|| now.checked_sub(duration(text)?).ok())
-}
-
-/// `90s`, `24h`, `7d`; a day has 24 hours.
-fn duration(text: &str) -> Option<SignedDuration> {
-    let span: Span = text.parse().ok()?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-    (!duration.is_negative()).then_some(duration)
 }
 
 #[cfg(test)]
@@ -207,25 +186,6 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         Filter::read(value, Context { now: now(), country: None })
-    }
-
-    #[test]
-    fn an_instant_is_absolute_a_day_or_so_long_ago() {
-        for (text, expected) in [
-            ("2026-03-09T10:15:30Z", "2026-03-09T10:15:30Z"),
-            ("2026-03-09T10:15:30.250+02:00", "2026-03-09T08:15:30.25Z"),
-            ("2026-03-09T10:15:30 02:00", "2026-03-09T08:15:30Z"),
-            ("2026-03-09", "2026-03-09T00:00:00Z"),
-            ("24h", "2026-03-09T12:00:00Z"),
-            ("7d", "2026-03-03T12:00:00Z"),
-            ("90m", "2026-03-10T10:30:00Z"),
-        ] {
-            let expected: Timestamp = expected.parse().expect("it is an instant");
-            assert_eq!(instant(text, now()), Some(expected), "{text}");
-        }
-        for text in ["", "yesterday", "-24h", "24", "2026-13-01", "999999999d"] {
-            assert_eq!(instant(text, now()), None, "{text}");
-        }
     }
 
     #[test]

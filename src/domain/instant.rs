@@ -1,5 +1,7 @@
 //! How an instant is written for readers, RFC 3339, UTC, milliseconds; and how readers write one.
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::Serializer;
 
@@ -9,15 +11,26 @@ pub fn text(instant: Timestamp) -> String {
     format!("{instant:.3}")
 }
 
-/// Reads the instant that a reader names at `now`: RFC 3339, or how long ago it was, `24h` or `7d`. A day has 24
-/// hours. `None` for anything else.
+/// How readers may write an instant, for a person.
+pub const FORMS: &str = "is an instant such as 2026-03-09T10:15:30Z, a day such as 2026-03-09 (UTC), or so long ago, such as 24h or 7d";
+
+/// Reads the instant that a reader names at `now`: RFC 3339, the beginning of a day (UTC), or how long ago it was,
+/// `24h` or `7d`. `None` for anything else.
 #[must_use]
 pub fn asked(text: &str, now: Timestamp) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| {
-        let ago: Span = text.parse().ok()?;
-        let ago = ago.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-        now.checked_sub(ago).ok().filter(|_| ago >= SignedDuration::ZERO)
-    })
+    let text = text.trim();
+    let day = || Some(text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    // In a query string a + that was not escaped is a space.
+    let at = text.parse().or_else(|_| text.replace(' ', "+").parse()).ok().or_else(day);
+    at.or_else(|| now.checked_sub(duration(text)?).ok())
+}
+
+/// Reads `90s`, `24h`, `7d`: no less than nothing. A day has 24 hours.
+#[must_use]
+pub fn duration(text: &str) -> Option<SignedDuration> {
+    let span: Span = text.parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    (!duration.is_negative()).then_some(duration)
 }
 
 /// Serializes an instant as [`text`]; for `#[serde(serialize_with)]`.
@@ -40,5 +53,30 @@ pub fn serialize_option<S: Serializer>(
     match instant {
         Some(instant) => serialize(instant, serializer),
         None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_absolute_a_day_or_so_long_ago() {
+        let now: Timestamp = "2026-03-10T12:00:00Z".parse().expect("it is an instant");
+        for (text, expected) in [
+            ("2026-03-09T10:15:30Z", "2026-03-09T10:15:30Z"),
+            ("2026-03-09T10:15:30.250+02:00", "2026-03-09T08:15:30.25Z"),
+            ("2026-03-09T10:15:30 02:00", "2026-03-09T08:15:30Z"),
+            ("2026-03-09", "2026-03-09T00:00:00Z"),
+            ("24h", "2026-03-09T12:00:00Z"),
+            ("7d", "2026-03-03T12:00:00Z"),
+            ("90m", "2026-03-10T10:30:00Z"),
+        ] {
+            let expected: Timestamp = expected.parse().expect("it is an instant");
+            assert_eq!(asked(text, now), Some(expected), "{text}");
+        }
+        for text in ["", "yesterday", "-24h", "24", "2026-13-01", "999999999d"] {
+            assert_eq!(asked(text, now), None, "{text}");
+        }
     }
 }

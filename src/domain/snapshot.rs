@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -72,15 +73,15 @@ pub struct Document {
     pub name: DocumentName,
     /// The digest of `body`.
     pub digest: Digest,
-    /// JSON text.
-    pub body: Vec<u8>,
+    /// JSON text. Shared by the versions that hold it.
+    pub body: Arc<[u8]>,
 }
 
 impl Document {
     /// A document of that name; its digest is computed.
     #[must_use]
     pub fn new(name: DocumentName, body: Vec<u8>) -> Self {
-        Self { name, digest: Digest::of(&body), body }
+        Self { name, digest: Digest::of(&body), body: body.into() }
     }
 }
 

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wake;
 use super::interpret::interpret;
-use crate::domain::history::History;
+use crate::domain::conversation::Interpretation;
+use crate::domain::history::{History, Revision};
 use crate::domain::ids::ConversationId;
 use crate::store::{Stale, Store, StoreError};
 
@@ -91,9 +92,10 @@ impl Deriver {
         if histories.is_empty() && stale.through.is_none() {
             return Ok(Step::Idle);
         }
-        let interpreted = histories.iter().map(|history| (interpret(history), history.revision));
-        self.store.save(interpreted.collect(), stale.through).await?;
-        Ok(Step::Did(histories.len()))
+        let interpreted = interpreted(histories).await;
+        let count = interpreted.len();
+        self.store.save(interpreted, stale.through).await?;
+        Ok(Step::Did(count))
     }
 
     /// The histories that can be read: one that cannot must not hold up the others.
@@ -114,4 +116,13 @@ impl Deriver {
         }
         Ok(histories)
     }
+}
+
+/// What histories mean, each with the revision that it was read at. It is found out beside the runtime's threads,
+/// which webhooks wait for: the history of a long conference takes a while.
+pub(super) async fn interpreted(histories: Vec<History>) -> Vec<(Interpretation, Revision)> {
+    let interpreting = tokio::task::spawn_blocking(move || {
+        histories.iter().map(|history| (interpret(history), history.revision)).collect()
+    });
+    interpreting.await.expect("an interpretation does not panic")
 }

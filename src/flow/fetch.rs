@@ -1,6 +1,6 @@
 //! Looks at what is due: lease → look → keep (one transaction) → when next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 pub use super::schedule::Patience;
 
 use super::Wake;
-use super::interpret::interpret;
-use super::outage::Outages;
+use super::derive::interpreted;
+use super::outage::{Host, Outages};
 use super::schedule::Circumstances;
 use crate::domain::clock::Clock;
 use crate::domain::conversation::State;
 use crate::domain::fetch::{Lease, Settlement, Urgency};
 use crate::domain::gap::Cause;
-use crate::domain::ids::ApplicationId;
+use crate::domain::ids::{ApplicationId, Region};
 use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
-use crate::vonage::client::{Asked, Client, Look};
+use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
 use crate::vonage::pace::{Claim, Pace};
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
@@ -64,8 +64,8 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Fetcher {
     parts: Parts,
-    /// What the last look of each application said of Vonage. A std mutex: never held across an await.
-    health: Mutex<HashMap<Option<ApplicationId>, Health>>,
+    /// The applications that were said not to be configured. A std mutex: never held across an await.
+    strangers: Mutex<HashSet<Option<ApplicationId>>>,
 }
 
 /// What the fetcher waits for.
@@ -77,19 +77,11 @@ enum Next {
     Sleep(Duration),
 }
 
-/// Whether Vonage answers: noticed here so that a change is logged, and not every failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
-    Answering,
-    Refusing,
-    Unreachable,
-}
-
 impl Fetcher {
     /// A fetcher of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, health: Mutex::default() })
+        Arc::new(Self { parts, strangers: Mutex::default() })
     }
 
     /// Works until the stop, and then gives the looks that it has begun some time to finish. Those that it
@@ -188,15 +180,8 @@ impl Fetcher {
     /// One look, from the lease to its end.
     async fn fulfil(&self, lease: Lease) {
         let began_at = self.parts.clock.now();
-        let look = match self.client(&lease) {
-            Some(client) => {
-                let (id, known) = (&lease.conversation_id, lease.known.as_ref());
-                let (region, urgency) = (lease.state.region.as_ref(), lease.urgency());
-                client.look(Asked { id, known, region, urgency }).await
-            }
-            None => Look::NoApplication,
-        };
-        self.observe(&look, &lease, began_at);
+        let look = self.look(&lease, began_at).await;
+        metrics::counter!("conversationd_looks_total", "outcome" => outcome(&look)).increment(1);
         let now = self.parts.clock.now();
         let state = match &look {
             // It decides nothing for the others, and takes the whole history to find out.
@@ -210,13 +195,28 @@ impl Fetcher {
         self.keep(settlement).await;
     }
 
+    /// Asks, and notices which hosts answered.
+    async fn look(&self, lease: &Lease, began_at: Timestamp) -> Look {
+        let Some((application, client)) = self.client(lease) else {
+            self.meet_stranger(lease.state.application_id.as_ref());
+            return Look::NoApplication;
+        };
+        let (id, known) = (&lease.conversation_id, lease.known.as_ref());
+        let (region, urgency) = (lease.state.region.as_ref(), lease.urgency);
+        let Looked { look, answers } = client.look(Asked { id, known, region, urgency }).await;
+        for answer in answers {
+            self.observe(application, answer, began_at);
+        }
+        look
+    }
+
     /// Who asks for the lease's conversation. One that was heard of before its application was configured
     /// belongs to the only one there is.
-    fn client(&self, lease: &Lease) -> Option<&Client> {
+    fn client(&self, lease: &Lease) -> Option<(&ApplicationId, &Client)> {
         let clients = &self.parts.clients;
         match &lease.state.application_id {
-            Some(id) => clients.get(id),
-            None if clients.len() == 1 => clients.values().next(),
+            Some(id) => clients.get_key_value(id),
+            None if clients.len() == 1 => clients.iter().next(),
             None => None,
         }
     }
@@ -242,7 +242,8 @@ impl Fetcher {
                 sighting: sighting.clone(),
             });
         }
-        interpret(&history).state(now)
+        let interpreted = interpreted(vec![history]).await;
+        interpreted.first().map_or(State::Live, |(interpretation, _)| interpretation.state(now))
     }
 
     /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works, or
@@ -268,53 +269,58 @@ impl Fetcher {
         }
     }
 
-    /// Counts the look, and says it when Vonage begins or ceases to answer for an application.
-    fn observe(&self, look: &Look, lease: &Lease, began_at: Timestamp) {
-        let (outcome, health) = match look {
-            Look::Seen(_) => ("seen", Health::Answering),
-            Look::Unchanged(_) => ("unchanged", Health::Answering),
-            Look::Gone(_) => ("gone", Health::Answering),
-            Look::NotYet(_) => ("not yet", Health::Answering),
-            Look::Interrupted(..) => ("interrupted", Health::Unreachable),
-            Look::Refused(_) => ("refused", Health::Refusing),
-            Look::NoApplication => ("no application", Health::Refusing),
-            Look::Unreachable(_) => ("unreachable", Health::Unreachable),
+    /// Says it once of each application that is not configured.
+    fn meet_stranger(&self, application: Option<&ApplicationId>) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if strangers.insert(application.cloned()) {
+            tracing::error!(
+                application = application.map(ApplicationId::as_str),
+                "conversations of an application that is not configured cannot be fetched; add an [[application]]"
+            );
+        }
+    }
+
+    /// Notes how a host answered, and says it when it begins or ceases to.
+    fn observe(&self, application: &ApplicationId, answer: HostAnswer, began_at: Timestamp) {
+        let HostAnswer { region, outcome } = answer;
+        let (cause, at) = match &outcome {
+            Ok(()) => (None, self.parts.clock.now()),
+            // A look that failed has seen nothing since it began; one that ran into a timeout, for seconds.
+            Err(NoAnswer::Refused(_)) => (Some(Cause::Refused), began_at),
+            Err(NoAnswer::Unreachable(_)) => (Some(Cause::Unreachable), began_at),
         };
-        metrics::counter!("conversationd_looks_total", "outcome" => outcome).increment(1);
-        let only = self.parts.clients.keys().next().filter(|_| self.parts.clients.len() == 1);
-        let application = lease.state.application_id.as_ref().or(only);
-        let before = {
-            let mut health_of = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-            health_of.insert(application.cloned(), health).unwrap_or(Health::Answering)
-        };
-        if before == health {
+        let host = Host { application: application.clone(), region };
+        if !self.parts.outages.observed(&host, cause, at) {
             return;
         }
-        let cause = match look {
-            Look::Refused(_) => Some(Cause::Refused),
-            Look::Unreachable(_) | Look::Interrupted(..) => Some(Cause::Unreachable),
-            _ => None,
-        };
-        // A look that failed has seen nothing since it began; one that ran into a timeout, for seconds.
-        let at = if cause.is_some() { began_at } else { self.parts.clock.now() };
-        self.parts.outages.observed(application, cause, at);
-        let application = application.map(ApplicationId::as_str);
-        match look {
-            Look::NoApplication => tracing::error!(
-                application,
-                "conversations of an application that is not configured cannot be fetched; add an [[application]]"
-            ),
-            Look::Refused(status) => tracing::error!(
-                application,
+        let region = host.region.as_ref().map(Region::as_str);
+        match outcome {
+            Ok(()) => tracing::info!(%application, region, "Vonage answers again"),
+            Err(NoAnswer::Refused(status)) => tracing::error!(
+                %application,
+                region,
                 status,
                 "Vonage refuses the application's token: check [[application]] id and private_key_file and this \
                  machine's clock; looks stay owed"
             ),
-            Look::Unreachable(failure) | Look::Interrupted(_, failure) => {
-                tracing::warn!(application, %failure, "a look failed; trying again with growing pauses");
+            Err(NoAnswer::Unreachable(failure)) => {
+                tracing::warn!(%application, region, %failure, "a look failed; trying again with growing pauses");
             }
-            _ => tracing::info!(application, "Vonage answers again"),
         }
+    }
+}
+
+/// The look's name in the metrics.
+fn outcome(look: &Look) -> &'static str {
+    match look {
+        Look::Seen(_) => "seen",
+        Look::Unchanged(_) => "unchanged",
+        Look::Gone(_) => "gone",
+        Look::NotYet(_) => "not yet",
+        Look::Interrupted(..) => "interrupted",
+        Look::Refused(_) => "refused",
+        Look::NoApplication => "no application",
+        Look::Unreachable(_) => "unreachable",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Times in which Vonage did not answer for an application, kept from the look that noticed to the store.
+//! Hosts of Vonage's that do not answer, from the look that noticed to the gap in the store.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Wake;
 use crate::domain::gap::{Cause, SHORTEST};
-use crate::domain::ids::ApplicationId;
+use crate::domain::ids::{ApplicationId, Region};
 use crate::store::{Store, StoreError};
 
 /// What looks have noticed. Who notices does not wait for the store: [`Outages::record`] tells it.
@@ -18,17 +18,30 @@ pub struct Outages {
     wake: Wake,
 }
 
+/// A host, as one application asks it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// Whose token goes with the requests.
+    pub application: ApplicationId,
+    /// The region whose host it is; `None` for the configured one.
+    pub region: Option<Region>,
+}
+
 #[derive(Debug, Default)]
 struct Noticed {
-    /// What lasts, of each application.
-    lasting: HashMap<Option<ApplicationId>, Outage>,
+    /// The hosts that do not answer.
+    silent: HashMap<Host, Cause>,
+    /// What lasts: some host of the application does not answer.
+    lasting: HashMap<Of, Outage>,
     /// What is over and not yet in the store, in the order in which it ended.
-    over: Vec<(Option<ApplicationId>, Outage, Timestamp)>,
+    over: Vec<(Of, Outage, Timestamp)>,
 }
+
+/// What an outage is of. An application has at most one of each cause, however many hosts do not answer it.
+type Of = (ApplicationId, Cause);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Outage {
-    cause: Cause,
     began_at: Timestamp,
     /// Whether the store has it as one that lasts.
     is_recorded: bool,
@@ -41,23 +54,26 @@ impl Outages {
         Self { noticed: Mutex::default(), wake }
     }
 
-    /// Vonage answers for `application`, or does not because of `cause`.
-    pub fn observed(&self, application: Option<&ApplicationId>, cause: Option<Cause>, now: Timestamp) {
+    /// From `at` on `host` answers, or does not because of `cause`. Returns whether that is news.
+    pub fn observed(&self, host: &Host, cause: Option<Cause>, at: Timestamp) -> bool {
         let mut noticed = self.noticed();
-        let key = application.cloned();
-        let lasting = noticed.lasting.get(&key).copied();
-        if lasting.map(|outage| outage.cause) == cause {
-            return;
+        let before = match cause {
+            Some(cause) => noticed.silent.insert(host.clone(), cause),
+            None => noticed.silent.remove(host),
+        };
+        if before == cause {
+            return false;
         }
-        if let Some(outage) = lasting {
-            noticed.lasting.remove(&key);
-            noticed.over.push((key.clone(), outage, now));
+        if let Some(before) = before {
+            noticed.end((host.application.clone(), before), at);
         }
         if let Some(cause) = cause {
-            noticed.lasting.insert(key, Outage { cause, began_at: now, is_recorded: false });
+            let outage = Outage { began_at: at, is_recorded: false };
+            noticed.lasting.entry((host.application.clone(), cause)).or_insert(outage);
         }
         drop(noticed);
         self.wake.wake();
+        true
     }
 
     /// Writes what was noticed. One look that fails and the next that does not are no gap: what lasts is
@@ -66,50 +82,63 @@ impl Outages {
     /// # Errors
     /// When the store cannot be written. What was not written stays noticed.
     pub async fn record(&self, store: &dyn Store, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        while let Some((application, outage, ended_at)) = self.first_over() {
-            let application = application.as_ref();
+        while let Some(((application, cause), outage, ended_at)) = self.first_over() {
+            let application = Some(&application);
             if outage.is_recorded {
-                store.close_gap(outage.cause, application, ended_at).await?;
+                store.close_gap(cause, application, ended_at).await?;
             } else if ended_at.duration_since(outage.began_at) >= SHORTEST {
-                store.add_gap(outage.cause, application, outage.began_at, ended_at).await?;
+                store.add_gap(cause, application, outage.began_at, ended_at).await?;
             }
             // Nobody else takes from its front.
             self.noticed().over.remove(0);
         }
         let mut next = None;
-        for (application, outage) in self.unrecorded() {
+        for (of, outage) in self.unrecorded() {
             let due = outage.began_at + SHORTEST;
             if now < due {
                 next = Some(next.map_or(due, |next: Timestamp| next.min(due)));
                 continue;
             }
-            store.open_gap(outage.cause, application.as_ref(), outage.began_at).await?;
-            self.mark_recorded(application.as_ref(), outage);
+            store.open_gap(of.1, Some(&of.0), outage.began_at).await?;
+            self.mark_recorded(&of, outage);
         }
         Ok(next)
     }
 
-    fn first_over(&self) -> Option<(Option<ApplicationId>, Outage, Timestamp)> {
+    fn first_over(&self) -> Option<(Of, Outage, Timestamp)> {
         self.noticed().over.first().cloned()
     }
 
-    fn unrecorded(&self) -> Vec<(Option<ApplicationId>, Outage)> {
+    fn unrecorded(&self) -> Vec<(Of, Outage)> {
         let noticed = self.noticed();
         let unrecorded = noticed.lasting.iter().filter(|(_, outage)| !outage.is_recorded);
-        unrecorded.map(|(application, outage)| (application.clone(), *outage)).collect()
+        unrecorded.map(|(of, outage)| (of.clone(), *outage)).collect()
     }
 
     /// It may have ended meanwhile.
-    fn mark_recorded(&self, application: Option<&ApplicationId>, recorded: Outage) {
+    fn mark_recorded(&self, recorded: &Of, as_read: Outage) {
         let mut noticed = self.noticed();
-        let Noticed { lasting, over } = &mut *noticed;
+        let Noticed { lasting, over, .. } = &mut *noticed;
         let all = lasting.iter_mut().chain(over.iter_mut().map(|(of, outage, _)| (&*of, outage)));
-        for (_, outage) in all.filter(|(of, outage)| of.as_ref() == application && **outage == recorded) {
+        for (_, outage) in all.filter(|(of, outage)| *of == recorded && **outage == as_read) {
             outage.is_recorded = true;
         }
     }
 
     fn noticed(&self) -> MutexGuard<'_, Noticed> {
         self.noticed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noticed {
+    /// Ends what one host no longer has a part in, unless another has.
+    fn end(&mut self, of: Of, at: Timestamp) {
+        let is_of = |(host, cause): (&Host, &Cause)| host.application == of.0 && *cause == of.1;
+        if self.silent.iter().any(is_of) {
+            return;
+        }
+        if let Some(outage) = self.lasting.remove(&of) {
+            self.over.push((of, outage, at));
+        }
     }
 }

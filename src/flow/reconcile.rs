@@ -12,14 +12,18 @@ use crate::domain::call::CallList;
 use crate::domain::clock::Clock;
 use crate::domain::fetch::backoff;
 use crate::domain::ids::ApplicationId;
-use crate::store::{Discovery, Store, StoreError};
-use crate::vonage::client::{Client, NoList};
+use crate::store::{Store, StoreError};
+use crate::vonage::client::{Calls, Client, NoAnswer};
 
 /// How much of what was listed is listed again: clocks differ, and Vonage may list a call somewhat late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
 
 /// The furthest back: Vonage keeps legs for some days, and each page is a request.
 const FURTHEST: SignedDuration = SignedDuration::from_hours(48);
+
+/// Lists that are asked for in a row, each of some thousand calls at most: more than two days ever hold, and an
+/// end if Vonage tells of as many calls whatever time is asked for.
+const LISTS: u32 = 50;
 
 /// How long a listed leg that is not over is listed again: longer than a call may last (two hours, an NCCO's
 /// `limit` and the Voice API's `length_timer` allow no more).
@@ -62,13 +66,24 @@ struct Progress {
     failures: u32,
     /// Whether a list has succeeded in this run.
     has_listed: bool,
+    /// Whether the last lists did not come up to the present.
+    is_behind: bool,
+}
+
+/// What a reconciliation found.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    /// Conversations that nothing was ever heard of.
+    unannounced: usize,
+    /// Whether calls were left for the next time.
+    is_behind: bool,
 }
 
 /// Why calls were not reconciled.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    NoList(#[from] NoList),
+    NoAnswer(#[from] NoAnswer),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -128,16 +143,24 @@ impl Parts {
         application: &ApplicationId,
         has_listed: bool,
         now: Timestamp,
-    ) -> Result<Discovery, Failure> {
+    ) -> Result<Found, Failure> {
         let client = self.clients.get(application).expect("it is a key of the clients");
-        let since = self.since(application, has_listed, now).await?;
-        let calls = client.calls(since, now).await?;
-        let list = CallList { application_id: application.clone(), since, until: now, calls };
-        let discovery = self.store.keep_listed(list).await?;
-        if discovery.legs > 0 {
-            self.found.iter().for_each(Wake::wake);
+        let mut since = self.since(application, has_listed, now).await?;
+        let mut unannounced = 0;
+        for _ in 0..LISTS {
+            let Calls { calls, until } = client.calls(since, now).await?;
+            let list = CallList { application_id: application.clone(), since, until, calls };
+            let discovery = self.store.keep_listed(list).await?;
+            if discovery.legs > 0 {
+                self.found.iter().for_each(Wake::wake);
+            }
+            unannounced += discovery.unannounced.len();
+            if until >= now {
+                return Ok(Found { unannounced, is_behind: false });
+            }
+            since = until;
         }
-        Ok(discovery)
+        Ok(Found { unannounced, is_behind: true })
     }
 
     /// From when on calls may have been missed: where the last list ended, or else when the daemon before this
@@ -160,19 +183,22 @@ impl Parts {
 }
 
 impl Progress {
-    fn after(self, application: &ApplicationId, outcome: Result<Discovery, Failure>) -> Self {
+    fn after(self, application: &ApplicationId, outcome: Result<Found, Failure>) -> Self {
         match outcome {
-            Ok(discovery) => {
+            Ok(Found { unannounced, is_behind }) => {
                 if self.failures > 0 {
                     tracing::info!(%application, "calls can be listed again");
                 }
-                if !discovery.unannounced.is_empty() {
-                    let conversations = discovery.unannounced.len();
+                if is_behind && !self.is_behind {
+                    tracing::warn!(%application, "not all calls could be listed: the rest is left for the next lists");
+                }
+                if unannounced > 0 {
+                    let conversations = unannounced;
                     tracing::info!(%application, conversations, "calls were found that no webhook had told of");
                 }
-                let found = discovery.unannounced.len() as u64;
-                metrics::counter!("conversationd_unannounced_conversations_total").increment(found);
-                Self { failures: 0, has_listed: true, ..self }
+                metrics::counter!("conversationd_unannounced_conversations_total")
+                    .increment(unannounced as u64);
+                Self { failures: 0, has_listed: true, is_behind, ..self }
             }
             Err(error) => {
                 if self.failures == 0 {

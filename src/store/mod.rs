@@ -170,8 +170,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- looks
 
-    /// Takes out at most `limit` looks that are due at `now`, the most urgent first and among equals the longest
-    /// due, and keeps them from everybody else until `until`.
+    /// Takes out at most `limit` looks that are due at `now`, the most urgent first, and keeps them from everybody
+    /// else until `until`. Of conversations that were not asked for yet the newest come first, since the older are
+    /// the more likely to be gone; and behind them those that were never seen but asked for in vain. Among other
+    /// equals the longest due is first. One that cannot be read is left out until leases are released.
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError>;
 
     /// How urgent the most urgent look is that is due at `now` and that nobody has taken out.

@@ -17,6 +17,8 @@ pub struct CallsPage {
     pub calls: Vec<ListedCall>,
     /// Where the next page is, as written. Not yet trusted.
     pub next: Option<String>,
+    /// How many calls the whole list has, where it says so.
+    pub count: Option<i64>,
     /// The index of the first call that comes after this page, if the page tells that there is one.
     next_index: Option<i64>,
 }
@@ -28,7 +30,7 @@ impl CallsPage {
     pub fn read(body: &[u8]) -> Option<Self> {
         let page: Value = serde_json::from_slice(body).ok()?;
         if let Some(call) = page.as_object().and_then(listed_call) {
-            return Some(Self { calls: vec![call], next: None, next_index: None });
+            return Some(Self { calls: vec![call], next: None, count: None, next_index: None });
         }
         let number = |key| page.as_object().and_then(|page| json::integer(page, key));
         let (count, index) = (number("count"), number("record_index"));
@@ -36,7 +38,7 @@ impl CallsPage {
         let end = index.unwrap_or(0).saturating_add(i64::try_from(calls.len()).unwrap_or(i64::MAX));
         let next_index = count.filter(|count| *count > end).map(|_| end);
         let calls = calls.iter().filter_map(Value::as_object).filter_map(listed_call).collect();
-        Some(Self { calls, next, next_index })
+        Some(Self { calls, next, count, next_index })
     }
 
     /// The address of the page after the one at `here`. The list's links are relative to something that is

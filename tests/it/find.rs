@@ -235,9 +235,9 @@ async fn the_difference_of_two_versions_makes_one_of_the_other() {
         for against in 1..=versions {
             let reply = daemon.get(&format!("{path}/{to}/diff?against={against}")).await;
             assert_eq!(reply.content_type, "application/json-patch+json");
-            let patch: json_patch::Patch = serde_json::from_str(&reply.text).unwrap();
+            let changes: json_patch::Patch = serde_json::from_str(&reply.text).unwrap();
             let mut version = daemon.get(&format!("{path}/{against}")).await.json();
-            json_patch::patch(&mut version, &patch).unwrap();
+            json_patch::patch(&mut version, &changes).unwrap();
             assert_eq!(version, daemon.get(&format!("{path}/{to}")).await.json(), "{against} to {to}");
         }
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use conversationd::domain::clock::ManualClock;
 use conversationd::domain::gap::{Cause, Gap};
-use conversationd::domain::ids::ApplicationId;
+use conversationd::domain::ids::{ApplicationId, Region};
 use conversationd::flow::Wake;
 use conversationd::flow::heartbeat::Heartbeat;
-use conversationd::flow::outage::Outages;
+use conversationd::flow::outage::{Host, Outages};
 use conversationd::simulator::{Action, Call, Fault, Pace};
 use conversationd::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -281,6 +281,39 @@ async fn a_call_that_nobody_announces_is_found_while_it_lasts() {
 }
 
 #[tokio::test]
+async fn more_calls_than_one_list_holds_are_listed_in_parts() {
+    let (world, clock) = connected();
+    let daemon = world.start().await;
+    wait_for_lists(&daemon, 1).await;
+    let calls: Vec<Call> = [1, 5]
+        .map(|minutes| {
+            let began_at = start() + SignedDuration::from_mins(minutes);
+            unannounced(Call::inbound(u32::try_from(minutes).unwrap(), began_at))
+        })
+        .into();
+    for call in &calls {
+        daemon.vonage.play(call, Pace::AtOnce).await;
+    }
+    let whole =
+        "/v1/calls?date_start=2026-03-09T10%3A14%3A50Z&date_end=2026-03-09T10%3A25%3A50Z&page_size=100";
+    let page = json!({"count": 5001, "record_index": 0, "_embedded": {"calls": [{"uuid": "a"}]}});
+    daemon.vonage.serve_document(whole, 200, page.to_string());
+    daemon.advance(&clock, SignedDuration::from_mins(10));
+    for call in &calls {
+        daemon.wait_for(call.conversation.as_str(), |one| one["legs"][0]["source"] == "calls list").await;
+    }
+    let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    assert_eq!(
+        lists(&daemon)[1..],
+        [
+            pair("2026-03-09T10:14:50Z", "2026-03-09T10:25:50Z"),
+            pair("2026-03-09T10:14:50Z", "2026-03-09T10:20:20Z"),
+            pair("2026-03-09T10:20:20Z", "2026-03-09T10:25:50Z"),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn after_a_start_the_list_goes_back_to_what_went_on_before_but_not_for_ever() {
     let (world, clock) = connected();
     let mut daemon = world.start().await;
@@ -382,8 +415,8 @@ fn at(milliseconds: i64) -> Timestamp {
 #[tokio::test]
 async fn one_look_that_fails_is_no_gap() {
     let place = Place::open().await;
-    let application = ApplicationId::parse("a").unwrap();
-    let observed = |cause, milliseconds| place.outages.observed(Some(&application), cause, at(milliseconds));
+    let host = host("a", None);
+    let observed = |cause, milliseconds| place.outages.observed(&host, cause, at(milliseconds));
     observed(None, 0);
     observed(Some(Cause::Unreachable), 100);
     observed(Some(Cause::Unreachable), 200);
@@ -402,6 +435,37 @@ async fn one_look_that_fails_is_no_gap() {
     assert_eq!(place.record(9600).await, None);
     let refused = (Cause::Refused, 8000, Some(9500));
     assert_eq!(place.gaps().await, [refused, (Cause::Unreachable, 6000, Some(8000))]);
+}
+
+#[tokio::test]
+async fn a_gap_lasts_as_long_as_any_host_does_not_answer_the_application() {
+    let place = Place::open().await;
+    let [configured, regional, others] =
+        [host("a", None), host("a", Some("api-eu-3.vonage.com")), host("b", None)];
+    let observed = |host, cause, milliseconds| place.outages.observed(host, cause, at(milliseconds));
+    assert!(observed(&regional, Some(Cause::Unreachable), 100));
+    for _ in 0..2 {
+        assert!(!observed(&configured, None, 200), "another host's outage is not its own");
+        assert!(!observed(&others, None, 200));
+        assert!(!observed(&regional, Some(Cause::Unreachable), 300));
+    }
+    assert_eq!(place.record(1100).await, None);
+    let gap = |ended_at| (Cause::Unreachable, 100, ended_at);
+    assert_eq!(place.gaps().await, [gap(None)]);
+    assert!(observed(&configured, Some(Cause::Unreachable), 2000));
+    assert!(observed(&regional, None, 3000));
+    assert_eq!(place.record(3000).await, None);
+    assert_eq!(place.gaps().await, [gap(None)]);
+    assert!(observed(&configured, None, 4000));
+    assert_eq!(place.record(4000).await, None);
+    assert_eq!(place.gaps().await, [gap(Some(4000))]);
+}
+
+fn host(application: &str, region: Option<&str>) -> Host {
+    Host {
+        application: ApplicationId::parse(application).unwrap(),
+        region: region.map(|host| Region::parse(host).unwrap()),
+    }
 }
 
 #[tokio::test]

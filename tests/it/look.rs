@@ -6,14 +6,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversationd::domain::call::ListedCall;
 use conversationd::domain::clock::SystemClock;
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{Known, Urgency};
 use conversationd::domain::ids::{ApplicationId, ConversationId, Region};
 use conversationd::domain::snapshot::{EventsRead, Sighting};
 use conversationd::simulator::{Fault, Simulator};
-use conversationd::vonage::client::{Asked, Client, Failure, Look, NoList, Settings};
+use conversationd::vonage::client::{
+    Asked, Calls, Client, Failure, HostAnswer, Look, Looked, NoAnswer, Settings,
+};
 use conversationd::vonage::family::Family;
 use conversationd::vonage::pace::Pace;
 use conversationd::vonage::region::RegionHosts;
@@ -79,13 +80,17 @@ impl Scene {
     }
 
     async fn look_in(&self, known: Option<&Known>, region: Option<&Region>) -> Look {
+        self.looked(known, region).await.look
+    }
+
+    async fn looked(&self, known: Option<&Known>, region: Option<&Region>) -> Looked {
         let id = ConversationId::parse(CONVERSATION).unwrap();
         let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed });
         timeout(PATIENCE, look).await.expect("a look ends")
     }
 
     /// The calls of an hour.
-    async fn calls(&self) -> Result<Vec<ListedCall>, NoList> {
+    async fn calls(&self) -> Result<Calls, NoAnswer> {
         let calls = self.client.calls(instant("2026-03-09T10:00:00Z"), instant("2026-03-09T11:00:00.5Z"));
         timeout(PATIENCE, calls).await.expect("a list ends")
     }
@@ -251,7 +256,7 @@ async fn secrets_of_events_are_not_brought_home() {
     let event = json!({"id": 1, "type": "member:invited", "body": {"channel": {"to": to}}});
     scene.put("/events", &json!({"_embedded": {"events": [event]}}));
     let seen = seen(scene.look(None).await);
-    let body = String::from_utf8(seen.documents[1].body.clone()).unwrap();
+    let body = String::from_utf8(seen.documents[1].body.to_vec()).unwrap();
     assert!(body.contains("[redacted]") && !body.contains("hidden-4711"), "{body}");
 }
 
@@ -315,10 +320,16 @@ async fn a_region_that_cannot_be_asked_does_not_make_a_conversation_gone() {
     let regions =
         |api_url: &Url| RegionHosts::beside(api_url).with(region.clone(), url("http://127.0.0.1:9"));
     let scene = Scene::with(Family::V1, PLENTY, regions).await;
-    let look = scene.look_in(Some(&known(None)), Some(&region)).await;
-    assert!(matches!(look, Look::Unreachable(Failure::Transport(_))), "{look:?}");
+    let looked = scene.looked(Some(&known(None)), Some(&region)).await;
+    let failure = Failure::Transport("no connection");
+    assert_eq!(looked.look, Look::Unreachable(failure.clone()));
+    let regions_answer = HostAnswer { region: Some(region.clone()), outcome: Err(failure.into()) };
+    let own_answer = HostAnswer { region: None, outcome: Ok(()) };
+    assert_eq!(looked.answers, [regions_answer, own_answer.clone()], "each host answers for itself");
     scene.put_file("", "embedded_t1_only_inbound.json");
-    assert_eq!(seen(scene.look_in(None, Some(&region)).await).region, None);
+    let looked = scene.looked(None, Some(&region)).await;
+    assert_eq!(looked.answers, [own_answer], "nothing went unseen");
+    assert_eq!(seen(looked.look).region, None);
 }
 
 // === the list of calls
@@ -341,7 +352,8 @@ async fn calls_are_listed_page_by_page() {
         "record_index=2&x=%2F",
         json!({"count": 3, "record_index": 2, "_embedded": {"calls": [call("c")]}}),
     );
-    let calls = scene.calls().await.unwrap();
+    let Calls { calls, until } = scene.calls().await.unwrap();
+    assert_eq!(until, instant("2026-03-09T11:00:00.5Z"));
     let legs: Vec<&str> = calls.iter().map(|call| call.leg_id.as_str()).collect();
     assert_eq!(legs, ["a", "b", "c"]);
     assert_eq!(scene.vonage.requests().len(), 3);
@@ -356,24 +368,56 @@ async fn a_list_of_calls_that_goes_in_circles_or_elsewhere_ends() {
         let page = json!({"_embedded": {"calls": [{"uuid": "a"}]}, "_links": {"next": {"href": next}}});
         scene.vonage.serve_document("/v1/calls", 200, page.to_string());
         let calls = scene.calls().await;
-        assert!(calls.unwrap().len() <= 2, "{next}");
+        assert!(calls.unwrap().calls.len() <= 2, "{next}");
         assert!(scene.vonage.requests().len() <= 2, "{next}");
     }
     assert_eq!(elsewhere.requests(), []);
 }
 
 #[tokio::test]
+async fn of_more_calls_than_one_list_holds_those_of_the_earlier_half_are_listed() {
+    let scene = Scene::of(Family::V03).await;
+    let query = |until: &str| {
+        format!("/v1/calls?date_start=2026-03-09T10%3A00%3A00Z&date_end=2026-03-09T{until}Z&page_size=100")
+    };
+    let page = |count: i64, index: i64| {
+        let call = json!({"uuid": format!("leg-{index}"), "status": "completed"});
+        json!({"count": count, "record_index": index, "_embedded": {"calls": [call]}}).to_string()
+    };
+    // The whole hour tells that it is too long, half of it only goes on and on.
+    scene.vonage.serve_document(&query("11%3A00%3A00"), 200, page(5001, 0));
+    let half = query("10%3A30%3A00");
+    scene.vonage.serve_document(&half, 200, page(51, 0));
+    for index in 1..=50 {
+        scene.vonage.serve_document(&format!("{half}&record_index={index}"), 200, page(51, index));
+    }
+    scene.vonage.serve_document(&query("10%3A15%3A00"), 200, page(1, 0));
+    let listed = scene.calls().await.unwrap();
+    assert_eq!((listed.calls.len(), listed.until), (1, instant("2026-03-09T10:15:00Z")));
+    assert_eq!(scene.vonage.requests().len(), 1 + 50 + 1);
+}
+
+#[tokio::test]
+async fn of_more_calls_in_a_second_than_one_list_holds_some_are_listed() {
+    let scene = Scene::of(Family::V03).await;
+    let page = json!({"count": 5001, "record_index": 0, "_embedded": {"calls": [{"uuid": "a"}]}});
+    scene.vonage.serve_document("/v1/calls", 200, page.to_string());
+    let listed = scene.calls().await.unwrap();
+    assert_eq!((listed.calls.len(), listed.until), (1, instant("2026-03-09T10:00:01Z")));
+}
+
+#[tokio::test]
 async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let scene = Scene::of(Family::V03).await;
     scene.vonage.answer_next(1, Fault::Status(404));
-    assert_eq!(scene.calls().await, Err(NoList::Unreachable(Failure::Status(404))));
+    assert_eq!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Status(404))));
     scene.vonage.answer_next(1, Fault::Unauthorized);
-    assert_eq!(scene.calls().await, Err(NoList::Refused(401)));
+    assert_eq!(scene.calls().await, Err(NoAnswer::Refused(401)));
     scene.vonage.answer_next(1, Fault::Status(500));
-    assert_eq!(scene.calls().await, Err(NoList::Unreachable(Failure::Status(500))));
+    assert_eq!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Status(500))));
     let pause = Duration::from_secs(7);
     scene.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(pause) });
-    assert!(matches!(scene.calls().await, Err(NoList::Unreachable(Failure::Throttled(_)))));
+    assert!(matches!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Throttled(_)))));
     assert!(!scene.pace.spare(), "the pause holds for everybody");
 }
 

@@ -12,9 +12,7 @@ use conversationd::domain::conversation::{
     Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegSource, LegStatus, Member, MemberState,
 };
 use conversationd::domain::digest::Digest;
-use conversationd::domain::fetch::{
-    FetchState, Finding, HOPEFUL_FAILURES, Known, Lease, Settlement, Trouble, Urgency,
-};
+use conversationd::domain::fetch::{FetchState, Finding, Known, Lease, Settlement, Trouble, Urgency};
 use conversationd::domain::filter::Filter;
 use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::history::{History, Revision};
@@ -243,8 +241,8 @@ async fn the_most_urgent_look_is_taken_out_first() {
         };
         // Only answers that it is not known say something of a conversation.
         let (failures, trouble) = match id {
-            "hopeless" => (HOPEFUL_FAILURES, Some(Trouble::NotYet)),
-            "troubled" => (HOPEFUL_FAILURES, Some(Trouble::Unreachable)),
+            "hopeless" => (3, Some(Trouble::NotYet)),
+            "troubled" => (3, Some(Trouble::Unreachable)),
             _ => (0, None),
         };
         let due_at = due.iter().find(|(other, _)| *other == id).map(|(_, second)| at(*second));
@@ -261,8 +259,8 @@ async fn the_most_urgent_look_is_taken_out_first() {
     while let Some(urgency) = place.store.most_urgent(at(12)).await.unwrap() {
         let lease = place.store.lease(at(12), at(60), 1).await.unwrap().remove(0);
         // What is not posted yet counts as never seen until it is.
-        assert!(lease.urgency() == urgency || order.is_empty(), "{lease:?}");
-        order.push((lease.conversation_id.to_string(), lease.urgency()));
+        assert!(lease.urgency == urgency || order.is_empty(), "{lease:?}");
+        order.push((lease.conversation_id.to_string(), lease.urgency));
     }
     let expected = [
         ("unseen", Urgency::Unseen),
@@ -409,7 +407,7 @@ async fn of_many_who_take_out_looks_no_two_get_the_same() {
 }
 
 #[tokio::test]
-async fn what_was_never_seen_is_looked_at_first_and_then_what_waits_longest() {
+async fn what_was_never_seen_is_looked_at_first_and_of_that_the_newest() {
     let place = Place::open().await;
     place.store.append(arrival("CON-seen", "a", 1)).await.unwrap();
     let lease = place.lease(1).await.remove(0);
@@ -418,10 +416,58 @@ async fn what_was_never_seen_is_looked_at_first_and_then_what_waits_longest() {
         place.store.append(arrival(id, "a", second)).await.unwrap();
     }
     let one = place.store.lease(at(9), at(60), 1).await.unwrap();
-    assert_eq!(one[0].conversation_id, conversation("CON-early"));
+    assert_eq!(one[0].conversation_id, conversation("CON-late"));
     let rest = place.store.lease(at(9), at(60), 9).await.unwrap();
     let rest: Vec<&str> = rest.iter().map(|lease| lease.conversation_id.as_str()).collect();
-    assert_eq!(rest, ["CON-late", "CON-seen"]);
+    assert_eq!(rest, ["CON-early", "CON-seen"]);
+}
+
+#[tokio::test]
+async fn of_thousands_that_are_due_each_has_its_place() {
+    let place = Place::open().await;
+    let of_each = 500;
+    let ids = |kind: &str| (0..of_each).map(|number| format!("{kind}-{number:03}")).collect::<Vec<_>>();
+    let (looked_at, untried) = ([ids("failed"), ids("polled"), ids("changed")].concat(), ids("untried"));
+    append_all(&place, &looked_at, |id| arrival(id, "started", 1)).await;
+    let leases = [place.lease(2).await, place.store.lease(at(2), at(60), 9999).await.unwrap()].concat();
+    assert_eq!(leases.len(), looked_at.len());
+    for (number, lease) in (0..).zip(leases) {
+        let is_failed = lease.conversation_id.as_str().starts_with("failed");
+        let finding = if is_failed { Finding::Nothing } else { Finding::Seen(sighting(2, &["x"])) };
+        let trouble = is_failed.then_some(Trouble::Unreachable);
+        let failures = u32::from(is_failed);
+        let state = FetchState { due_at: Some(at(3 + number)), failures, trouble, ..nothing_owed() };
+        let (conversation_id, asked) = (lease.conversation_id, lease.asked);
+        let settlement = Settlement { conversation_id, asked, finding, state, settled_at: at(2) };
+        place.store.settle(settlement).await.unwrap();
+    }
+    append_all(&place, &ids("changed"), |id| arrival(id, "answered", 5000)).await;
+    append_all(&place, &untried, |id| arrival(id, "started", 5000 + id[8..].parse::<i64>().unwrap())).await;
+    let leases = place.store.lease(at(9000), at(9999), 9999).await.unwrap();
+    assert_eq!(leases.len(), looked_at.len() + untried.len());
+    let (first, others) = leases.split_at(untried.len());
+    let newest: Vec<&str> = first.iter().map(|lease| lease.conversation_id.as_str()).collect();
+    assert!(newest.iter().eq(untried.iter().rev()), "the newest first: {:?}", &newest[..3]);
+    for (part, (kind, urgency)) in others.chunks(of_each).zip([
+        ("failed", Urgency::Unseen),
+        ("changed", Urgency::Changed),
+        ("polled", Urgency::Poll),
+    ]) {
+        let is_of_kind = |lease: &Lease| lease.conversation_id.as_str().starts_with(kind);
+        assert!(part.iter().all(|lease| is_of_kind(lease) && lease.urgency == urgency), "{kind}");
+        assert!(part.is_sorted_by_key(|lease| lease.state.due_at), "{kind}: the longest due first");
+    }
+}
+
+async fn append_all(place: &Place, ids: &[String], event: impl Fn(&str) -> NewArrival) {
+    let mut appending = JoinSet::new();
+    for id in ids {
+        let (store, event) = (Arc::clone(&place.store), event(id));
+        appending.spawn(async move { store.append(event).await });
+    }
+    for outcome in appending.join_all().await {
+        outcome.expect("the store works");
+    }
 }
 
 #[tokio::test]
@@ -562,8 +608,13 @@ async fn an_arrival_during_a_look_owes_another_at_once() {
 #[tokio::test]
 async fn a_look_that_nobody_asked_for_is_kept_too() {
     let place = Place::open().await;
-    let lease =
-        Lease { conversation_id: conversation("CON-1"), state: nothing_owed(), asked: 0, known: None };
+    let lease = Lease {
+        conversation_id: conversation("CON-1"),
+        state: nothing_owed(),
+        urgency: Urgency::Unseen,
+        asked: 0,
+        known: None,
+    };
     assert_eq!(place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await, Some(1));
     assert_eq!(place.stale(10).await, stale(&["CON-1"], None));
     let history = place.history("CON-1").await.unwrap();
@@ -1019,6 +1070,24 @@ async fn a_document_is_stored_once_however_many_versions_hold_it() {
 }
 
 #[tokio::test]
+async fn a_document_is_read_once_however_many_versions_hold_it() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    for number in 1..=3 {
+        let own = format!("version {number}");
+        place.settle(&lease, Finding::Seen(sighting(number, &[&own, "shared"])), None, number).await;
+    }
+    let versions = place.history("CON-1").await.unwrap().snapshots;
+    let documents: Vec<&Document> = versions.iter().flat_map(|version| &version.sighting.documents).collect();
+    let texts: Vec<&[u8]> = documents.iter().map(|document| &*document.body).collect();
+    let [one, two, three] = [&b"version 1"[..], b"version 2", b"version 3"];
+    assert_eq!(texts, [one, b"shared", two, b"shared", three, b"shared"]);
+    assert!(Arc::ptr_eq(&documents[1].body, &documents[3].body));
+    assert!(Arc::ptr_eq(&documents[1].body, &documents[5].body));
+}
+
+#[tokio::test]
 async fn replacing_an_interpretation_leaves_nothing_behind() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
@@ -1103,6 +1172,36 @@ async fn a_conversation_that_cannot_be_read_does_not_hold_up_the_others() {
         assert_eq!(found.is_some(), expected, "{id}");
     }
     assert_eq!(deriver.step().await.unwrap(), Step::Idle);
+}
+
+#[tokio::test]
+async fn a_look_that_cannot_be_read_does_not_hold_up_the_others() {
+    let place = Place::open().await;
+    let ids = ["CON-1", "CON-2", "CON-3", "CON-4"];
+    for id in ids {
+        place.store.append(arrival(id, "a", 1)).await.unwrap();
+    }
+    for lease in place.lease(1).await {
+        place.settle(&lease, Finding::Seen(sighting(1, &["x"])), Some(at(2)), 1).await;
+    }
+    let mut connection = connect(&place.path(), false).await;
+    for statement in [
+        "UPDATE fetches SET trouble = 'a secret' WHERE conversation_id = 'CON-1'",
+        "UPDATE fetches SET urgency = 99 WHERE conversation_id = 'CON-2'",
+        "UPDATE fetches SET conversation_id = 'not/an/id' WHERE conversation_id = 'CON-3'",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    let mut leased = Vec::new();
+    while place.store.most_urgent(at(9)).await.unwrap().is_some() {
+        leased.extend(place.store.lease(at(9), at(60), 1).await.unwrap());
+    }
+    let leased: Vec<&str> = leased.iter().map(|lease| lease.conversation_id.as_str()).collect();
+    assert_eq!(leased, ["CON-4"]);
+    assert_eq!(place.store.lease(at(1000), at(1060), 9).await.unwrap().len(), 1, "they are told once");
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(1060)));
+    place.store.release_leases().await.unwrap();
+    assert_eq!(place.store.lease(at(2000), at(2060), 9).await.unwrap().len(), 1);
 }
 
 // === the place

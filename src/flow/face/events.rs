@@ -56,7 +56,7 @@ fn whole_list(version: &Version, family: Family, events: &BTreeMap<i64, Told<'_>
         })
     };
     let mut pages = version.event_pages().filter(|_| version.is_in(family));
-    pages.find(|page| is_whole(&page.body)).map(|page| page.body.clone())
+    pages.find(|page| is_whole(&page.body)).map(|page| page.body.to_vec())
 }
 
 fn item(told: &Told<'_>, place: Place<'_>) -> Result<Value, Untold> {

@@ -39,7 +39,7 @@ fn only_page(version: &Version) -> Option<Vec<u8>> {
     let mut pages = version.member_pages();
     let page = pages.next()?;
     let is_whole = pages.next().is_none() && MembersPage::read(&page.body)?.next.is_none();
-    is_whole.then(|| page.body.clone())
+    is_whole.then(|| page.body.to_vec())
 }
 
 /// One member.
@@ -52,7 +52,7 @@ pub(super) async fn one(past: &Past<'_>, id: &MemberId, place: Place<'_>) -> Res
         None => past.newest(is_listed).await?.ok_or(Refusal::NoMember)?,
     };
     if let Some(stored) = version.member(id).filter(|_| version.is_in(place.family)) {
-        return Ok(stored.body.clone());
+        return Ok(stored.body.to_vec());
     }
     let own = version.member(id).and_then(|stored| MemberDocument::read(&stored.body));
     let member = own.or_else(|| embedded(&version, id)).or_else(|| listed(&version, id));

@@ -117,7 +117,7 @@ async fn conversation(past: &Past<'_>, place: Place<'_>) -> Result<Vec<u8>, Fail
     let version = past.newest(|version| version.conversation().is_some()).await?.ok_or(Refusal::NeverSeen)?;
     let stored = version.conversation().ok_or(Refusal::NeverSeen)?;
     if version.is_in(place.family) {
-        return Ok(stored.body.clone());
+        return Ok(stored.body.to_vec());
     }
     let document = ConversationDocument::read(&stored.body).ok_or(Refusal::NeverSeen)?;
     let read_with_it = |other: &Version| {

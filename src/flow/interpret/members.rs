@@ -1,11 +1,15 @@
 //! Who took part: every version's members and every event's, put together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use jiff::Timestamp;
 
 use super::identity::Identities;
 use super::reading::{EventTold, Known, Reading};
 use super::states::{self, EARMUFFED, MUTED, Manner, UNEARMUFFED, UNMUTED, Word};
 use crate::domain::conversation::{Channel, Member};
+use crate::domain::digest::Digest;
 use crate::domain::ids::{LegId, MemberId};
 use crate::domain::snapshot::{Document, DocumentName, Snapshot};
 use crate::vonage::document::{ConversationDocument, MemberDocument, MembersPage};
@@ -21,22 +25,34 @@ struct Account {
     words: Vec<Word>,
 }
 
+/// What a document says of a member.
+struct Told {
+    document: MemberDocument,
+    id: Option<MemberId>,
+    user_id: Option<String>,
+    name: Option<String>,
+    channel: Option<Channel>,
+    leg_ids: Vec<LegId>,
+    /// The present state, where its time is not told.
+    untimed: Option<String>,
+    timed: Vec<(String, Timestamp)>,
+}
+
 /// A member in a version.
 struct InVersion {
-    document: MemberDocument,
+    told: Rc<Told>,
     known: Known,
     source: String,
 }
 
 /// Every member that a version or an event names, by the time of their first state.
 pub(super) fn members(reading: &Reading<'_>) -> Vec<Member> {
-    let documents: Vec<InVersion> =
-        reading.snapshots.iter().flat_map(|snapshot| member_documents(snapshot)).collect();
-    let identities = Identities::of(documents.iter().map(|one| &one.document), &reading.events);
+    let documents = member_documents(reading);
+    let identities = Identities::of(documents.iter().map(|one| &one.told.document), &reading.events);
     let mut accounts: BTreeMap<MemberId, Account> = BTreeMap::new();
     for one in &documents {
-        if let Some(id) = one.document.id() {
-            accounts.entry(id).or_default().see(one);
+        if let Some(id) = &one.told.id {
+            accounts.entry(id.clone()).or_default().see(one);
         }
     }
     for told in &reading.events {
@@ -50,13 +66,27 @@ pub(super) fn members(reading: &Reading<'_>) -> Vec<Member> {
     members
 }
 
+/// The members in every version. What several versions hold is read once: a long conference has thousands of
+/// documents, and few that differ.
+fn member_documents(reading: &Reading<'_>) -> Vec<InVersion> {
+    let mut read: HashMap<(&DocumentName, Digest), Vec<Rc<Told>>> = HashMap::new();
+    let mut members_in = |document| {
+        let members = || read_members(reading, document).into_iter().map(Told::by).map(Rc::new).collect();
+        read.entry((&document.name, document.digest)).or_insert_with(members).clone()
+    };
+    reading.snapshots.iter().flat_map(|snapshot| in_version(snapshot, &mut members_in)).collect()
+}
+
 /// Embedded members, then short forms, then single members: the fullest last.
-fn member_documents(snapshot: &Snapshot) -> Vec<InVersion> {
+fn in_version<'a>(
+    snapshot: &'a Snapshot,
+    members_in: &mut impl FnMut(&'a Document) -> Vec<Rc<Told>>,
+) -> Vec<InVersion> {
     let mut short = Vec::new();
     let mut full = Vec::new();
     for (place, document) in snapshot.sighting.documents.iter().enumerate() {
-        let versions = read_members(document).into_iter().map(|document| InVersion {
-            document,
+        let versions = members_in(document).into_iter().map(|told| InVersion {
+            told,
             known: Known::from_snapshot(snapshot, place),
             source: format!("snapshot {}", snapshot.number),
         });
@@ -70,11 +100,11 @@ fn member_documents(snapshot: &Snapshot) -> Vec<InVersion> {
     short
 }
 
-fn read_members(document: &Document) -> Vec<MemberDocument> {
+fn read_members(reading: &Reading<'_>, document: &Document) -> Vec<MemberDocument> {
     let body = &document.body;
     match &document.name {
         DocumentName::Conversation => {
-            ConversationDocument::read(body).and_then(|own| own.members()).unwrap_or_default()
+            reading.own(document).and_then(ConversationDocument::members).unwrap_or_default()
         }
         DocumentName::Members(_) => MembersPage::read(body).map(|page| page.members).unwrap_or_default(),
         DocumentName::Member(_) => MemberDocument::read(body).into_iter().collect(),
@@ -107,32 +137,45 @@ fn hear(accounts: &mut BTreeMap<MemberId, Account>, told: &EventTold, identities
     }
 }
 
+// === impl Told ===
+
+impl Told {
+    fn by(document: MemberDocument) -> Self {
+        let timed = document.timed_states();
+        // Its time is in the document, unless the member was in another state after it.
+        let last = timed.iter().max_by_key(|(_, at)| *at).map(|(last, _)| last);
+        Self {
+            id: document.id(),
+            user_id: document.user_id(),
+            name: document.name(),
+            channel: document.channel(),
+            leg_ids: document.leg_ids(),
+            untimed: document.state().filter(|state| last != Some(state)),
+            timed,
+            document,
+        }
+    }
+}
+
 // === impl Account ===
 
 impl Account {
     /// Takes what a document says: of two documents, the later one is right.
     fn see(&mut self, one: &InVersion) {
-        let document = &one.document;
-        self.user_id = document.user_id().or(self.user_id.take());
-        self.name = document.name().or(self.name.take());
-        self.channel = document.channel().or(self.channel.take());
-        self.add_legs(document.leg_ids());
-        let word = |state: String, at| Word {
-            state,
+        let told = &*one.told;
+        self.user_id = told.user_id.clone().or(self.user_id.take());
+        self.name = told.name.clone().or(self.name.take());
+        self.channel = told.channel.clone().or(self.channel.take());
+        self.add_legs(told.leg_ids.clone());
+        let word = |state: &String, at| Word {
+            state: state.clone(),
             at,
             known: one.known,
             source: one.source.clone(),
             manner: Manner::Exact,
         };
-        let timed = document.timed_states();
-        // Its time is in the document, unless the member was in another state after it.
-        if let Some(state) = document.state() {
-            let last = timed.iter().max_by_key(|(_, at)| *at);
-            if last.is_none_or(|(last, _)| *last != state) {
-                self.words.push(word(state, None));
-            }
-        }
-        self.words.extend(timed.into_iter().map(|(state, at)| word(state, Some(at))));
+        self.words.extend(told.untimed.iter().map(|state| word(state, None)));
+        self.words.extend(told.timed.iter().map(|(state, at)| word(state, Some(*at))));
     }
 
     /// Takes from an event what no document says.

@@ -26,21 +26,21 @@ pub fn interpret(history: &History) -> Interpretation {
     let reading = Reading::of(history);
     let members = members::members(&reading);
     let legs = legs::accounts(&reading, &members);
-    let documents: Vec<ConversationDocument> =
-        reading.snapshots.iter().filter_map(|snapshot| own_document(snapshot)).collect();
+    let documents: Vec<&ConversationDocument> =
+        reading.snapshots.iter().filter_map(|snapshot| own_document(&reading, snapshot)).collect();
 
     let first = legs.first();
     let ending = ending(history, &legs);
     let started_at = earliest(
         legs.iter()
             .filter_map(|leg| leg.began_at)
-            .chain(documents.iter().filter_map(ConversationDocument::created_at))
+            .chain(documents.iter().filter_map(|document| document.created_at()))
             .chain(members.iter().flat_map(|member| member.states.iter().filter_map(|state| state.at))),
     );
     let ended_at = ended_at(ending, history, &legs);
     Interpretation {
         id: history.conversation_id.clone(),
-        name: documents.iter().rev().find_map(ConversationDocument::name),
+        name: documents.iter().rev().find_map(|document| document.name()),
         application_id: history.fetch.application_id.clone(),
         capture: capture::capture(history, &reading),
         direction: first.and_then(|first| first.leg.direction.clone()),
@@ -60,10 +60,10 @@ pub fn interpret(history: &History) -> Interpretation {
 }
 
 /// The conversation's own document in a version.
-fn own_document(snapshot: &Snapshot) -> Option<ConversationDocument> {
+fn own_document<'a>(reading: &'a Reading<'_>, snapshot: &Snapshot) -> Option<&'a ConversationDocument> {
     let own =
         snapshot.sighting.documents.iter().find(|document| document.name == DocumentName::Conversation)?;
-    ConversationDocument::read(&own.body)
+    reading.own(own)
 }
 
 /// Over when every leg has ended, or when Vonage no longer knows the conversation and nothing but ends of

@@ -1,12 +1,17 @@
 //! A history in order, each thing in it once, and the events that both logs hold.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::domain::arrival::{Arrival, Endpoint};
 use crate::domain::call::ListedCall;
+use crate::domain::digest::Digest;
 use crate::domain::history::History;
 use crate::domain::ids::ConversationId;
-use crate::domain::snapshot::{DocumentName, Snapshot};
+use crate::domain::snapshot::{Document, DocumentName, Snapshot};
+use crate::vonage::document::ConversationDocument;
 use crate::vonage::event::{ConversationEvent, EventsPage};
 
 /// What an interpretation is made of, whatever the order of the history.
@@ -18,6 +23,8 @@ pub(super) struct Reading<'a> {
     pub(super) webhooks: Vec<&'a Arrival>,
     /// By number.
     pub(super) snapshots: Vec<&'a Snapshot>,
+    /// The documents of conversations, each read once however many versions hold it.
+    own: HashMap<Digest, ConversationDocument>,
     /// By leg.
     pub(super) listed: Vec<&'a ListedCall>,
     /// By Vonage's time. One event may be here several times, from both logs.
@@ -85,12 +92,18 @@ impl<'a> Reading<'a> {
         let mut reading = Self {
             conversation: &history.conversation_id,
             webhooks,
+            own: own_documents(&snapshots),
             snapshots,
             listed: listed(history),
             events: Vec::new(),
         };
         reading.events = reading.told(&events);
         reading
+    }
+
+    /// What a conversation's own document says.
+    pub(super) fn own(&self, document: &Document) -> Option<&ConversationDocument> {
+        self.own.get(&document.digest)
     }
 
     fn told(&self, arrivals: &[&Arrival]) -> Vec<EventTold> {
@@ -108,6 +121,16 @@ impl<'a> Reading<'a> {
         });
         events
     }
+}
+
+fn own_documents(snapshots: &[&Snapshot]) -> HashMap<Digest, ConversationDocument> {
+    let documents = snapshots.iter().flat_map(|snapshot| &snapshot.sighting.documents);
+    let own = documents.filter(|document| document.name == DocumentName::Conversation);
+    let bodies: HashMap<Digest, &Arc<[u8]>> = own.map(|own| (own.digest, &own.body)).collect();
+    bodies
+        .into_iter()
+        .filter_map(|(digest, body)| Some((digest, ConversationDocument::read(body)?)))
+        .collect()
 }
 
 /// Whether an arrival is an event of the Conversation API; some are sent to the voice webhook's address.

@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::whole::{Columns, Whole};
 use super::{PathOf, Query};
 use crate::domain::conversation::Member;
-use crate::domain::filter;
+use crate::domain::instant;
 
 impl Columns for Member {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
@@ -40,8 +40,8 @@ pub(super) async fn list(
     parameters.finish()?;
     let now = query.clock.now();
     let instant = |(_, text): &(String, String)| {
-        let at = filter::instant(text, now);
-        at.ok_or_else(|| Problem::bad_request(format!("at {}", filter::INSTANT)))
+        let at = instant::asked(text, now);
+        at.ok_or_else(|| Problem::bad_request(format!("at {}", instant::FORMS)))
     };
     let at = own.first().map(instant).transpose()?;
     let (id, conversation) = query.interpreted(&id).await?;

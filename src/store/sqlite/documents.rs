@@ -1,10 +1,13 @@
 //! Bodies that are stored once, however many rows hold them.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use sqlx::query;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::StoreError;
 use super::rows::Table;
+use super::{StoreError, json};
 use crate::domain::digest::Digest;
 
 /// zstd's own default: a document is some kilobytes, and higher levels gain little on so few.
@@ -34,6 +37,34 @@ pub(super) async fn id_of(
         .fetch_one(connection)
         .await?;
     TABLE.get(&row, "id")
+}
+
+/// A body as it was before it was compressed.
+#[derive(Debug, Clone)]
+pub(super) struct Body {
+    pub(super) digest: Digest,
+    pub(super) bytes: Arc<[u8]>,
+}
+
+/// These documents' bodies, by id. They are decompressed and checked beside the runtime's threads:
+/// a long conference has thousands.
+pub(super) async fn bodies(
+    connection: &mut SqliteConnection,
+    ids: &BTreeSet<i64>,
+) -> Result<HashMap<i64, Body>, StoreError> {
+    let ids: Vec<i64> = ids.iter().copied().collect();
+    let rows = query("SELECT * FROM documents WHERE id IN (SELECT value FROM json_each(?))")
+        .bind(json(&ids))
+        .fetch_all(connection)
+        .await?;
+    let reading = tokio::task::spawn_blocking(move || rows.iter().map(checked).collect());
+    reading.await.expect("reading a body does not panic")
+}
+
+fn checked(row: &SqliteRow) -> Result<(i64, Body), StoreError> {
+    let digest = Digest::from_bytes(TABLE.get(row, "digest")?).ok_or(TABLE.corrupt("digest"))?;
+    let bytes = body(row)?.filter(|bytes| Digest::of(bytes) == digest).ok_or(TABLE.corrupt("body"))?;
+    Ok((TABLE.get(row, "id")?, Body { digest, bytes: bytes.into() }))
 }
 
 /// The body in a row that has the columns `size` and `body`, if there is one.

@@ -9,24 +9,38 @@ use sqlx::{query, query_scalar};
 use super::StoreError;
 use super::rows::Table;
 use crate::domain::digest::Digest;
-use crate::domain::fetch::{FetchState, HOPEFUL_FAILURES, Known, Lease, Settlement, Trouble, Urgency};
+use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble, Urgency};
 use crate::domain::ids::{ApplicationId, ConversationId, Region};
 
 const TABLE: Table = Table("fetches");
 
-/// The looks that are due at `?1` and not taken out, each with its class: [`Lease::urgency`] as SQL, and as a
-/// number. `?2` is [`HOPEFUL_FAILURES`].
+/// The queues in which looks stand, the first to be served first, and how urgent a look in each is. The schema says
+/// which look stands where: `fetches.queue`.
+const QUEUES: [(i64, Urgency); 5] = [
+    (UNTRIED, Urgency::Unseen),
+    (1, Urgency::Unseen),
+    (2, Urgency::Last),
+    (3, Urgency::Changed),
+    (4, Urgency::Poll),
+];
+
+/// The queue of conversations that were not asked for yet.
+const UNTRIED: i64 = 0;
+
+/// The looks of queue `?1` that are due at `?2` and that nobody has taken out, at most `?3`.
 macro_rules! due {
-    () => {
-        "(SELECT conversation_id, due_at, CASE
-             WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)
-                 THEN urgency
-             WHEN failures >= ?2 AND trouble IN ('not yet', 'refused') THEN 3
-             WHEN urgency = 1 THEN 1
-             ELSE 0 END AS class
-         FROM fetches WHERE due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1))"
+    ($order:literal) => {
+        concat!(
+            "SELECT conversation_id FROM fetches
+             WHERE queue = ?1 AND due_at <= ?2 AND (leased_until IS NULL OR leased_until <= ?2)
+             ORDER BY due_at ",
+            $order,
+            " LIMIT ?3"
+        )
     };
 }
+const LONGEST_DUE: &str = due!("ASC");
+const NEWEST: &str = due!("DESC");
 
 /// Takes out what is due. What was never seen goes first: its conversation may be gone any moment.
 pub(super) async fn lease(
@@ -35,34 +49,71 @@ pub(super) async fn lease(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Lease>, StoreError> {
-    let rows = query(concat!(
-        "UPDATE fetches SET leased_until = ?3
-         WHERE conversation_id IN (SELECT conversation_id FROM ",
-        due!(),
-        " ORDER BY class, due_at LIMIT ?4)
-         RETURNING *",
-    ))
-    .bind(now.as_microsecond())
-    .bind(HOPEFUL_FAILURES)
-    .bind(until.as_microsecond())
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut leases = Vec::with_capacity(rows.len());
-    for row in rows {
-        let conversation_id =
-            TABLE.parsed(&row, "conversation_id", |text| ConversationId::parse(text).ok())?;
-        let known = known(connection, &conversation_id).await?;
-        leases.push(Lease {
-            conversation_id,
-            state: fetch_state(&row)?,
-            asked: TABLE.get(&row, "asked")?,
-            known,
-        });
+    let mut leases = Vec::new();
+    let mut room = limit;
+    for (queue, urgency) in QUEUES {
+        for id in due(connection, queue, now, room).await? {
+            room -= 1;
+            match take_out(connection, &id, until, urgency).await {
+                Ok(lease) => leases.push(lease),
+                Err(error @ StoreError::Corrupt { .. }) => set_aside(connection, &id, &error).await?,
+                Err(error) => return Err(error),
+            }
+        }
     }
-    // The order of RETURNING is not that of the choice.
-    leases.sort_by_key(|lease| (lease.urgency(), lease.state.due_at));
     Ok(leases)
+}
+
+/// Who is due in a queue. Where there is never time for all, of those that were not asked for yet the older ones
+/// are the more likely to be gone: there the newest come first.
+async fn due(
+    connection: &mut SqliteConnection,
+    queue: i64,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<String>, StoreError> {
+    let statement = if queue == UNTRIED { NEWEST } else { LONGEST_DUE };
+    let ids = query_scalar(statement).bind(queue).bind(now.as_microsecond()).bind(limit);
+    Ok(ids.fetch_all(connection).await?)
+}
+
+async fn take_out(
+    connection: &mut SqliteConnection,
+    id: &str,
+    until: Timestamp,
+    urgency: Urgency,
+) -> Result<Lease, StoreError> {
+    let row = query("UPDATE fetches SET leased_until = ?2 WHERE conversation_id = ?1 RETURNING *")
+        .bind(id)
+        .bind(until.as_microsecond())
+        .fetch_one(&mut *connection)
+        .await?;
+    let conversation_id = TABLE.parsed(&row, "conversation_id", |text| ConversationId::parse(text).ok())?;
+    Ok(Lease {
+        state: fetch_state(&row)?,
+        urgency,
+        asked: TABLE.get(&row, "asked")?,
+        known: known(connection, &conversation_id).await?,
+        conversation_id,
+    })
+}
+
+/// Takes out what cannot be read for as long as the program runs: it must not hold up the others.
+async fn set_aside(
+    connection: &mut SqliteConnection,
+    id: &str,
+    error: &StoreError,
+) -> Result<(), StoreError> {
+    query("UPDATE fetches SET leased_until = ?2 WHERE conversation_id = ?1")
+        .bind(id)
+        .bind(Timestamp::MAX.as_microsecond())
+        .execute(connection)
+        .await?;
+    metrics::counter!("conversationd_looks_unreadable_total").increment(1);
+    let conversation = ConversationId::parse(id).ok();
+    let conversation = conversation.as_ref().map(ConversationId::as_str);
+    tracing::error!(%error, conversation, "an owed look cannot be read; it is left out until the next start");
+    Ok(())
 }
 
 async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result<Option<Known>, StoreError> {
@@ -98,34 +149,47 @@ pub(super) async fn most_urgent(
     connection: &mut SqliteConnection,
     now: Timestamp,
 ) -> Result<Option<Urgency>, StoreError> {
-    let number: Option<i64> = query_scalar(concat!(
-        "SELECT min(class) FROM (SELECT class FROM ",
-        due!(),
-        " UNION ALL
-         SELECT CASE
-             WHEN EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = unposted.conversation_id) THEN 2
-             ELSE 0 END
-         FROM unposted WHERE received_at <= ?1)",
-    ))
-    .bind(now.as_microsecond())
-    .bind(HOPEFUL_FAILURES)
-    .fetch_one(connection)
-    .await?;
-    number.map(|number| Urgency::numbered(number).ok_or(TABLE.corrupt("urgency"))).transpose()
+    let unposted: Option<i64> = query_scalar(UNPOSTED)
+        .bind(now.as_microsecond())
+        .bind(Urgency::Changed.number())
+        .bind(Urgency::Unseen.number())
+        .fetch_one(&mut *connection)
+        .await?;
+    let unposted = unposted.and_then(Urgency::numbered);
+    for (queue, urgency) in QUEUES {
+        if unposted.is_some_and(|unposted| unposted <= urgency) {
+            return Ok(unposted);
+        }
+        if !due(connection, queue, now, 1).await?.is_empty() {
+            return Ok(Some(urgency));
+        }
+    }
+    Ok(None)
 }
+
+const UNPOSTED: &str = "
+    SELECT min(CASE
+        WHEN EXISTS (SELECT 1 FROM fetches WHERE fetches.conversation_id = unposted.conversation_id AND is_seen) THEN ?2
+        ELSE ?3 END)
+    FROM unposted WHERE received_at <= ?1";
 
 /// When the next look that nobody has taken out is due.
 pub(super) async fn next_due(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
-    let row = query(
-        "SELECT min(due_at) AS due_at FROM (
-             SELECT min(max(due_at, coalesce(leased_until, 0))) AS due_at FROM fetches WHERE due_at IS NOT NULL
-             UNION ALL
-             SELECT min(received_at) FROM unposted)",
-    )
-    .fetch_one(connection)
-    .await?;
+    let row = query(NEXT_DUE).fetch_one(connection).await?;
     TABLE.instant_option(&row, "due_at")
 }
+
+/// The first of each queue, what is taken out, and what is not posted.
+const NEXT_DUE: &str = "
+    SELECT min(due_at) AS due_at FROM (
+        SELECT (SELECT due_at FROM fetches
+                WHERE queue = column1 AND due_at IS NOT NULL AND leased_until IS NULL
+                ORDER BY due_at LIMIT 1) AS due_at
+        FROM (VALUES (0), (1), (2), (3), (4))
+        UNION ALL
+        SELECT max(due_at, leased_until) FROM fetches WHERE leased_until IS NOT NULL AND due_at IS NOT NULL
+        UNION ALL
+        SELECT min(received_at) FROM unposted)";
 
 /// Ends a lease. Arrivals since it began have asked for a look at once.
 pub(super) async fn settle(
@@ -136,10 +200,12 @@ pub(super) async fn settle(
     let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     query(
         "INSERT INTO fetches (conversation_id, application_id, due_at, asked, failures, failing_since, trouble,
-             gone_at, gave_up_at, urgency, region, looks)
-         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?11, ?12, 1)
+             gone_at, gave_up_at, urgency, region, looks, is_seen)
+         VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?11, ?12, 1,
+             EXISTS (SELECT 1 FROM snapshots WHERE conversation_id = ?1))
          ON CONFLICT (conversation_id) DO UPDATE
          SET leased_until = NULL,
+             is_seen = max(is_seen, excluded.is_seen),
              application_id = coalesce(application_id, excluded.application_id),
              due_at = CASE WHEN asked > ?9 THEN min(coalesce(?3, ?10), ?10) ELSE ?3 END,
              urgency = CASE WHEN asked > ?9 THEN min(urgency, ?11) ELSE ?11 END,
@@ -172,9 +238,9 @@ pub(super) async fn seen(
     application: &ApplicationId,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO fetches (conversation_id, application_id, asked, looks) VALUES (?1, ?2, 0, 1)
+        "INSERT INTO fetches (conversation_id, application_id, asked, looks, is_seen) VALUES (?1, ?2, 0, 1, 1)
          ON CONFLICT (conversation_id) DO UPDATE
-         SET gone_at = NULL, gave_up_at = NULL, looks = looks + 1",
+         SET is_seen = 1, gone_at = NULL, gave_up_at = NULL, looks = looks + 1",
     )
     .bind(id.as_str())
     .bind(application.as_str())
@@ -219,4 +285,39 @@ fn fetch_state(row: &SqliteRow) -> Result<FetchState, StoreError> {
         region: TABLE.parsed_option(row, "region", |text| Region::parse(text).ok())?,
         urgency: Urgency::numbered(TABLE.get(row, "urgency")?).ok_or(TABLE.corrupt("urgency"))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Row};
+    use tempfile::TempDir;
+
+    use super::super::open_shared;
+    use super::*;
+
+    /// Each step of the plan of a statement that reads looks.
+    async fn plan(statement: &str) -> Vec<String> {
+        let directory = TempDir::new().expect("a directory can be made");
+        let (store, _writer) =
+            open_shared(&directory.path().join("store.db")).await.expect("it can be opened");
+        let mut connection = store.read().await.expect("it can be read");
+        let explained = query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
+        let steps = explained.fetch_all(&mut *connection).await.expect("the statement is right");
+        let steps = steps.iter().map(|step| step.get::<String, _>("detail"));
+        steps.filter(|step| step.contains("fetches") || step.contains("TEMP B-TREE")).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_read_in_the_order_of_an_index() {
+        for statement in [LONGEST_DUE, NEWEST] {
+            let expected = ["SEARCH fetches USING INDEX fetches_by_queue (queue=? AND due_at<?)"];
+            assert_eq!(plan(statement).await, expected);
+        }
+        let expected = [
+            "SEARCH fetches USING INDEX fetches_by_queue (queue=? AND due_at>?)",
+            "SEARCH fetches USING INDEX fetches_leased (leased_until>?)",
+        ];
+        assert_eq!(plan(NEXT_DUE).await, expected);
+        assert_eq!(plan(UNPOSTED).await, ["SEARCH fetches USING PRIMARY KEY (conversation_id=?)"]);
+    }
 }

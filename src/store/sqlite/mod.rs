@@ -253,6 +253,18 @@ impl SqliteStore {
         Ok(self.readers.begin().await?)
     }
 
+    /// Does `work` in one transaction: all of it is on disk when this returns, or nothing.
+    async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let mut transaction = connection.begin().await?;
+        let done = work(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
+    }
+
     /// Hands an arrival to the writer and waits until it is on disk.
     async fn enqueue(&self, arrival: NewArrival) -> Result<(), StoreError> {
         let (done, receipt) = oneshot::channel();
@@ -312,12 +324,11 @@ impl Store for SqliteStore {
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        ledger::post(&mut transaction).await?;
-        let leases = fetches::lease(&mut transaction, now, until, limit).await?;
-        transaction.commit().await?;
-        Ok(leases)
+        self.write(async |connection| {
+            ledger::post(connection).await?;
+            fetches::lease(connection, now, until, limit).await
+        })
+        .await
     }
 
     async fn most_urgent(&self, now: Timestamp) -> Result<Option<Urgency>, StoreError> {
@@ -329,13 +340,13 @@ impl Store for SqliteStore {
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        let number =
-            snapshots::keep(&mut transaction, &settlement.conversation_id, &settlement.finding).await?;
-        fetches::settle(&mut transaction, &settlement).await?;
-        transaction.commit().await?;
-        Ok(number)
+        self.write(async |connection| {
+            let number =
+                snapshots::keep(connection, &settlement.conversation_id, &settlement.finding).await?;
+            fetches::settle(connection, &settlement).await?;
+            Ok(number)
+        })
+        .await
     }
 
     async fn keep(
@@ -344,20 +355,17 @@ impl Store for SqliteStore {
         application: &ApplicationId,
         sighting: Sighting,
     ) -> Result<Option<u32>, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        ledger::post(&mut transaction).await?;
-        let number = snapshots::keep(&mut transaction, id, &Finding::Seen(sighting)).await?;
-        fetches::seen(&mut transaction, id, application).await?;
-        transaction.commit().await?;
-        Ok(number)
+        self.write(async |connection| {
+            ledger::post(connection).await?;
+            let number = snapshots::keep(connection, id, &Finding::Seen(sighting)).await?;
+            fetches::seen(connection, id, application).await?;
+            Ok(number)
+        })
+        .await
     }
 
     async fn release_leases(&self) -> Result<(), StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        fetches::release(&mut transaction).await?;
-        transaction.commit().await
+        self.write(fetches::release).await
     }
 
     async fn stale(&self, limit: u32) -> Result<Stale, StoreError> {
@@ -393,14 +401,15 @@ impl Store for SqliteStore {
         interpretations: Vec<(Interpretation, Revision)>,
         through: Option<i64>,
     ) -> Result<(), StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        ledger::post(&mut transaction).await?;
-        derived::save(&mut transaction, &interpretations).await?;
-        if let Some(through) = through {
-            derived::follow(&mut transaction, through).await?;
-        }
-        transaction.commit().await
+        self.write(async |connection| {
+            ledger::post(connection).await?;
+            derived::save(connection, &interpretations).await?;
+            match through {
+                Some(through) => derived::follow(connection, through).await,
+                None => Ok(()),
+            }
+        })
+        .await
     }
 
     async fn conversations(
@@ -449,10 +458,7 @@ impl Store for SqliteStore {
         application: Option<&ApplicationId>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        gaps::open(&mut transaction, cause, application, at).await?;
-        transaction.commit().await
+        self.write(async |connection| gaps::open(connection, cause, application, at).await).await
     }
 
     async fn close_gap(
@@ -461,17 +467,11 @@ impl Store for SqliteStore {
         application: Option<&ApplicationId>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        gaps::close(&mut transaction, cause, application, at).await?;
-        transaction.commit().await
+        self.write(async |connection| gaps::close(connection, cause, application, at).await).await
     }
 
     async fn close_gaps(&self, at: Timestamp) -> Result<(), StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        gaps::close_all(&mut transaction, at).await?;
-        transaction.commit().await
+        self.write(async |connection| gaps::close_all(connection, at).await).await
     }
 
     async fn add_gap(
@@ -481,10 +481,8 @@ impl Store for SqliteStore {
         began_at: Timestamp,
         ended_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        gaps::add(&mut transaction, cause, application, (began_at, ended_at)).await?;
-        transaction.commit().await
+        self.write(async |connection| gaps::add(connection, cause, application, (began_at, ended_at)).await)
+            .await
     }
 
     async fn gaps(&self, limit: u32, after: Option<GapPosition>) -> Result<Vec<Gap>, StoreError> {
@@ -496,12 +494,11 @@ impl Store for SqliteStore {
     }
 
     async fn keep_listed(&self, list: CallList) -> Result<Discovery, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        ledger::post(&mut transaction).await?;
-        let discovery = listed::keep(&mut transaction, &list).await?;
-        transaction.commit().await?;
-        Ok(discovery)
+        self.write(async |connection| {
+            ledger::post(connection).await?;
+            listed::keep(connection, &list).await
+        })
+        .await
     }
 
     async fn listed_until(
@@ -520,11 +517,12 @@ impl Store for SqliteStore {
         if self.refusals.are_recent() {
             return Err(StoreError::Unavailable("webhooks could not be stored a moment ago".to_owned()));
         }
-        let mut connection = self.connection.lock().await;
-        let mut transaction = connection.begin().await?;
-        // Rewrites a header field with its own value: a real write, which a full or read-only disk refuses.
-        sqlx::query("PRAGMA user_version = 0").execute(&mut *transaction).await?;
-        transaction.commit().await
+        self.write(async |connection| {
+            // Rewrites a header field with its own value: a real write, which a full or read-only disk refuses.
+            sqlx::query("PRAGMA user_version = 0").execute(connection).await?;
+            Ok(())
+        })
+        .await
     }
 
     async fn close(&self) {

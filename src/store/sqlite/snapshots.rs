@@ -1,10 +1,11 @@
 //! The log of versions, and the documents they are made of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{query, query_scalar};
 
+use super::documents::Body;
 use super::rows::Table;
 use super::{StoreError, documents};
 use crate::domain::digest::Digest;
@@ -182,21 +183,17 @@ pub(super) async fn one(
     number: u32,
 ) -> Result<Option<Snapshot>, StoreError> {
     let rows = query(
-        "SELECT snapshots.*, snapshot_documents.name, documents.digest, documents.size, documents.body
+        "SELECT snapshots.*, snapshot_documents.name, snapshot_documents.document_id
          FROM snapshots
          JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
-         JOIN documents ON documents.id = snapshot_documents.document_id
          WHERE conversation_id = ? AND snapshots.number = ?
          ORDER BY snapshot_documents.position",
     )
     .bind(id.as_str())
     .bind(number)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let mut snapshot = empty(first, number)?;
-    snapshot.sighting.documents = rows.iter().map(document).collect::<Result<_, _>>()?;
-    Ok(Some(snapshot))
+    Ok(with_documents(connection, &rows).await?.pop())
 }
 
 /// The versions of these conversations (a JSON array of ids) with their documents, oldest first.
@@ -205,25 +202,44 @@ pub(super) async fn of_conversations(
     ids: &str,
 ) -> Result<HashMap<String, Vec<Snapshot>>, StoreError> {
     let rows = query(
-        "SELECT snapshots.*, snapshot_documents.name, documents.digest, documents.size, documents.body
+        "SELECT snapshots.*, snapshot_documents.name, snapshot_documents.document_id
          FROM snapshots
          JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
-         JOIN documents ON documents.id = snapshot_documents.document_id
          WHERE conversation_id IN (SELECT value FROM json_each(?))
          ORDER BY conversation_id, snapshots.number, snapshot_documents.position",
     )
     .bind(ids)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     let mut snapshots: HashMap<String, Vec<Snapshot>> = HashMap::new();
-    for row in &rows {
-        let number = SNAPSHOTS.get(row, "number")?;
-        let of_one = snapshots.entry(SNAPSHOTS.get(row, "conversation_id")?).or_default();
-        if of_one.last().is_none_or(|last| last.number != number) {
-            of_one.push(empty(row, number)?);
+    for snapshot in with_documents(connection, &rows).await? {
+        snapshots.entry(snapshot.conversation_id.to_string()).or_default().push(snapshot);
+    }
+    Ok(snapshots)
+}
+
+/// The versions in rows of one document each. A long conference has the same documents in many of its versions:
+/// each is read once and shared.
+async fn with_documents(
+    connection: &mut SqliteConnection,
+    rows: &[SqliteRow],
+) -> Result<Vec<Snapshot>, StoreError> {
+    let document_id = |row| SNAPSHOTS.get::<i64>(row, "document_id");
+    let ids: BTreeSet<i64> = rows.iter().map(document_id).collect::<Result<_, _>>()?;
+    let bodies = documents::bodies(connection, &ids).await?;
+    let mut snapshots: Vec<Snapshot> = Vec::new();
+    for row in rows {
+        let (conversation, number): (&str, u32) =
+            (SNAPSHOTS.get(row, "conversation_id")?, SNAPSHOTS.get(row, "number")?);
+        let is_of = |last: &Snapshot| last.conversation_id.as_str() == conversation && last.number == number;
+        if !snapshots.last().is_some_and(is_of) {
+            snapshots.push(empty(row, number)?);
         }
-        if let Some(last) = of_one.last_mut() {
-            last.sighting.documents.push(document(row)?);
+        let Body { digest, bytes: body } =
+            bodies.get(&document_id(row)?).cloned().ok_or(DOCUMENTS.corrupt("body"))?;
+        let name = name(row)?.ok_or(DOCUMENTS.corrupt("name"))?;
+        if let Some(last) = snapshots.last_mut() {
+            last.sighting.documents.push(Document { name, digest, body });
         }
     }
     Ok(snapshots)
@@ -251,14 +267,4 @@ fn events_read(row: &SqliteRow) -> Result<EventsRead, StoreError> {
         Some(_) => EventsRead::Read { last_event_id },
         None => EventsRead::NotAsked,
     })
-}
-
-fn document(row: &SqliteRow) -> Result<Document, StoreError> {
-    let name = name(row)?.ok_or(DOCUMENTS.corrupt("name"))?;
-    let digest = digest(row)?;
-    let body = documents::body(row)?.ok_or(DOCUMENTS.corrupt("body"))?;
-    if Digest::of(&body) != digest {
-        return Err(DOCUMENTS.corrupt("body"));
-    }
-    Ok(Document { name, digest, body })
 }
