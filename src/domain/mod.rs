@@ -10,5 +10,6 @@ pub mod gap;
 pub mod history;
 pub mod ids;
 pub mod instant;
+pub mod reader;
 pub mod reply;
 pub mod snapshot;
