@@ -6,6 +6,7 @@ mod fetch;
 mod jwt;
 mod serve;
 mod story;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Jwt(jwt::Jwt),
     /// Look at one conversation at Vonage now, and print it.
     Fetch(fetch::Fetch),
+    /// Make tokens for readers.
+    Token(token::Command),
 }
 
 /// Why a command failed.
@@ -92,6 +95,7 @@ impl Arguments {
             Command::Config(command) => command.run(config),
             Command::Jwt(jwt) => jwt.run(&config()?),
             Command::Fetch(fetch) => block_on(fetch.run(config()?)),
+            Command::Token(command) => command.run(),
         }
     }
 }
