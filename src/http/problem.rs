@@ -48,6 +48,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
+    /// 414: the path with its query is longer than `limit_bytes`.
+    pub(super) fn url_too_long(limit_bytes: usize) -> Self {
+        let detail = format!("the path with its query is longer than {limit_bytes} bytes");
+        Self::new(StatusCode::URI_TOO_LONG, detail)
+    }
+
     /// 415: the body is not JSON by its own word.
     pub(super) fn not_json() -> Self {
         let detail =

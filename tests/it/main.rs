@@ -1,6 +1,7 @@
 //! Every test but the simulator's own: one binary, linked once.
 
 mod backoff;
+mod bounds;
 mod calls;
 mod config;
 mod document;

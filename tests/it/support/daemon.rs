@@ -1,6 +1,7 @@
 //! A daemon and a simulated Vonage that know each other, spoken to in verbs.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -260,6 +261,16 @@ impl TestDaemon {
             .iter()
             .fold(self.http.request(method, url), |request, (name, value)| request.header(*name, *value));
         reply(request.body(body).send().await.expect("the daemon replies")).await
+    }
+
+    /// Where Vonage connects.
+    pub fn public_address(&self) -> SocketAddr {
+        self.running().public
+    }
+
+    /// Where readers connect.
+    pub fn private_address(&self) -> SocketAddr {
+        self.running().private
     }
 
     /// Posts an event as JSON.
