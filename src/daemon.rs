@@ -24,6 +24,7 @@ use crate::flow::heartbeat::Heartbeat;
 use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
 use crate::flow::reconcile::{self, Reconciler};
+use crate::http::auth::Access;
 use crate::http::query::Query;
 use crate::http::serve::{Bounds, Server};
 use crate::http::webhooks::Webhooks;
@@ -172,7 +173,8 @@ pub async fn start(
         answers: answers(&config)?,
         max_body_bytes: config.max_body_bytes,
     };
-    let query = Query { store: Arc::clone(&store), clock, metrics: telemetry::metrics_text };
+    let access = Arc::new(Access::new(config.readers, &clock));
+    let query = Query { store: Arc::clone(&store), clock, metrics: telemetry::metrics_text, access };
     let [public, private] = serve(&lifecycle, listeners, [webhooks.router(), query.router()])?;
     if let Some(period) = lifecycle::watchdog_period() {
         lifecycle.run("watchdog", feed_watchdog(Arc::clone(&store), period, lifecycle.clone()));

@@ -95,7 +95,10 @@ impl Arguments {
             Command::Config(command) => command.run(config),
             Command::Jwt(jwt) => jwt.run(&config()?),
             Command::Fetch(fetch) => block_on(fetch.run(config()?)),
-            Command::Token(command) => command.run(),
+            Command::Token(command) => {
+                command.run();
+                Ok(())
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Every test but the simulator's own: one binary, linked once.
 
+mod auth;
 mod backoff;
 mod bounds;
 mod calls;

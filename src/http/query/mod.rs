@@ -10,18 +10,22 @@ mod webhooks;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, FromRequestParts, Path};
+use axum::extract::{FromRef, FromRequestParts, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
 
-use super::health;
+use super::auth::Access;
 use super::problem::{self, Problem};
+use super::route::Route;
+use super::{answer_time, health, page as pages, request_log};
 use crate::domain::clock::Clock;
 use crate::domain::ids::ConversationId;
 use crate::store::Store;
@@ -35,6 +39,28 @@ pub struct Query {
     pub clock: Arc<dyn Clock>,
     /// Writes the metrics in Prometheus' text format.
     pub metrics: fn() -> String,
+    /// Decides who is let in.
+    pub access: Arc<Access>,
+}
+
+/// Every route of the private listener, and who may use it.
+#[must_use]
+pub fn routes() -> Vec<Route<Query>> {
+    vec![
+        Route::page("/", readable(get(pages::index))),
+        Route::read("/v1/conversations", readable(get(conversations::list))),
+        Route::read("/v1/conversations/{id}", readable(get(conversations::one))),
+        Route::read("/v1/conversations/{id}/snapshots", readable(get(snapshots::list))),
+        Route::raw("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one))),
+        Route::raw("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation))),
+        Route::read("/v1/gaps", readable(get(gaps::list))),
+        Route::read("/metrics", readable(get(metrics))),
+        Route::open("/livez", readable(get(health::livez))),
+        Route::open("/readyz", readable(get(health::readyz))),
+        Route::open("/sign-in", pages::sign_in()),
+        Route::open("/sign-out", pages::sign_out()),
+        Route::open("/assets/page.css", readable(get(pages::style))),
+    ]
 }
 
 impl FromRef<Query> for Arc<dyn Store> {
@@ -43,23 +69,24 @@ impl FromRef<Query> for Arc<dyn Store> {
     }
 }
 
+impl FromRef<Query> for Arc<Access> {
+    fn from_ref(query: &Query) -> Self {
+        Arc::clone(&query.access)
+    }
+}
+
 impl Query {
-    /// The routes of the private listener.
+    /// What answers at the private listener.
     pub fn router(self) -> Router {
-        let metrics = self.metrics;
-        let text = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-        Router::new()
-            .route("/v1/conversations", readable(get(conversations::list)))
-            .route("/v1/conversations/{id}", readable(get(conversations::one)))
-            .route("/v1/conversations/{id}/snapshots", readable(get(snapshots::list)))
-            .route("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one)))
-            .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
-            .route("/v1/gaps", readable(get(gaps::list)))
-            .route("/metrics", readable(get(move || async move { (text, metrics()) })))
-            .route("/livez", readable(get(health::livez)))
-            .route("/readyz", readable(get(health::readyz)))
+        let add =
+            |router: Router<Self>, route: Route<Self>| router.route(route.path, route.guarded(&self.access));
+        let routes = routes().into_iter().fold(Router::new(), add);
+        routes
             .fallback(problem::no_such_path)
+            .layer(from_fn(answer_time::bound))
+            .layer(CsrfLayer::new().with_rejection_response(problem::from_another_site))
             .layer(CatchPanicLayer::custom(problem::panicked))
+            .layer(from_fn(request_log::log))
             .with_state(self)
     }
 
@@ -70,6 +97,11 @@ impl Query {
             Problem::not_found("no conversation, leg or member has this id, or none was heard of yet")
         })
     }
+}
+
+/// `GET /metrics`.
+async fn metrics(State(query): State<Query>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (query.metrics)())
 }
 
 /// What a path names. One that cannot be decoded is told as everything else is.
