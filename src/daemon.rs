@@ -24,7 +24,9 @@ use crate::flow::heartbeat::Heartbeat;
 use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
 use crate::flow::reconcile::{self, Reconciler};
+use crate::http::auth::Access;
 use crate::http::query::Query;
+use crate::http::serve::{Bounds, Server};
 use crate::http::webhooks::Webhooks;
 use crate::http::{Answers, Ncco};
 use crate::lifecycle::{self, End, Lifecycle, Status};
@@ -171,9 +173,15 @@ pub async fn start(
         answers: answers(&config)?,
         max_body_bytes: config.max_body_bytes,
     };
-    let query = Query { store: Arc::clone(&store), clock, country: None, metrics: telemetry::metrics_text };
-    let public = serve(&lifecycle, "public listener", listeners.public, webhooks.router())?;
-    let private = serve(&lifecycle, "private listener", listeners.private, query.router())?;
+    let access = Arc::new(Access::new(config.readers, &clock));
+    let query = Query {
+        store: Arc::clone(&store),
+        clock,
+        country: config.default_country,
+        metrics: telemetry::metrics_text,
+        access,
+    };
+    let [public, private] = serve(&lifecycle, listeners, [webhooks.router(), query.router()])?;
     if let Some(period) = lifecycle::watchdog_period() {
         lifecycle.run("watchdog", feed_watchdog(Arc::clone(&store), period, lifecycle.clone()));
     }
@@ -246,31 +254,30 @@ impl Daemon {
     }
 }
 
-/// How long requests may take to finish after the soft stop: longer than a body may take to come in. A client
-/// that never sends the rest of its request must not hold up the stop.
-const CLOSING: Duration = Duration::from_secs(7);
-
+/// Starts both listeners. Returns where they listen.
 fn serve(
     lifecycle: &Lifecycle,
-    name: &'static str,
-    listener: TcpListener,
-    router: Router,
-) -> Result<SocketAddr, DaemonError> {
-    let address = listener.local_addr()?;
-    let soft = lifecycle.soft_stop().clone();
-    lifecycle.run(name, async move {
-        let overdue = soft.clone();
-        let server = axum::serve(listener, router).with_graceful_shutdown(soft.cancelled_owned());
-        tokio::select! {
-            outcome = server => if let Err(error) = outcome {
-                tracing::error!(%error, listener = name, "a listener failed");
-            },
-            () = async { overdue.cancelled().await; tokio::time::sleep(CLOSING).await } => {
-                tracing::info!(listener = name, "connections without a whole request were closed");
-            }
-        }
-    });
-    Ok(address)
+    listeners: Listeners,
+    [public, private]: [Router; 2],
+) -> Result<[SocketAddr; 2], DaemonError> {
+    let addresses = [listeners.public.local_addr()?, listeners.private.local_addr()?];
+    for server in [
+        Server {
+            name: "public listener",
+            listener: listeners.public,
+            router: public,
+            bounds: Bounds::PUBLIC,
+        },
+        Server {
+            name: "private listener",
+            listener: listeners.private,
+            router: private,
+            bounds: Bounds::PRIVATE,
+        },
+    ] {
+        lifecycle.run(server.name, server.run(lifecycle.soft_stop().clone()));
+    }
+    Ok(addresses)
 }
 
 fn verifier(applications: &[Application]) -> Verifier {
@@ -336,7 +343,8 @@ async fn feed_watchdog(store: Arc<dyn Store>, period: Duration, lifecycle: Lifec
 /// When the store cannot be opened.
 pub async fn reader(reading: &Reading, clock: Arc<dyn Clock>) -> Result<Query, DaemonError> {
     let store = store::open_reading(&reading.store).await?;
-    Ok(Query { store, clock, country: reading.default_country, metrics: telemetry::metrics_text })
+    let access = Arc::new(Access::new(Vec::new(), &clock));
+    Ok(Query { store, clock, country: reading.default_country, metrics: telemetry::metrics_text, access })
 }
 
 /// A token of the only application, or of the first.

@@ -53,9 +53,11 @@
 //!
 //! # A reader asks
 //!
-//! [`http::query`] reads derived rows through the store's read-only connections, which never wait for the
-//! writer. The rows were made by [`flow::derive`], which interprets each conversation whose revision has
-//! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
+//! [`http::query::routes`] lists every path with the scope that opens it; [`http::auth`] decides by a token, or by
+//! the session that a browser began with one. [`http::query`] reads derived rows through the store's read-only
+//! connections, which never wait for the writer. The rows were made by [`flow::derive`], which interprets each
+//! conversation whose revision has moved. Whether a conversation is over may depend on the moment, so that is
+//! decided when it is asked.
 //!
 //! A client that was written for Vonage is answered by [`flow::face`] with stored documents, in the
 //! [shape](vonage::shape) it asks for.

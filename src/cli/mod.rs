@@ -11,6 +11,7 @@ mod serve;
 mod show;
 mod story;
 mod timeline;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Command {
     Jwt(jwt::Jwt),
     /// Look at one conversation at Vonage now, and print it.
     Fetch(fetch::Fetch),
+    /// Make tokens for readers.
+    Token(token::Command),
 }
 
 /// Why a command failed.
@@ -124,6 +127,10 @@ impl Arguments {
             Command::Export(export) => block_on(export.run(reading()?)),
             Command::Jwt(jwt) => jwt.run(&config()?),
             Command::Fetch(fetch) => block_on(fetch.run(config()?)),
+            Command::Token(command) => {
+                command.run();
+                Ok(())
+            }
         }
     }
 }

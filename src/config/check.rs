@@ -1,5 +1,7 @@
 //! The values as meant. A value that means nothing becomes a fault, and checking goes on.
 
+mod readers;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -43,7 +45,10 @@ pub(super) fn check(
     let webhooks_listen = webhooks.address("listen");
     let max_body_bytes = webhooks.whole("max_body_bytes", 1024, 16 * 1024 * 1024);
     let signatures = webhooks.one_of("signatures", &["auto", "required", "off"]);
-    let query_listen = Section::of(&effective, "query", faults).private_address("listen");
+    let mut query = Section::of(&effective, "query", faults);
+    let query_listen = query.private_address("listen");
+    let readers = query.readers("tokens");
+    let default_country = query.country("default_country");
     let ncco = Section::of(&effective, "answer", faults).ncco("ncco_file");
     let answer_forward = Section::of(&effective, "answer", faults).forward_url(webhooks_listen);
     let event_forward = Section::of(&effective, "event", faults).forward_url(webhooks_listen);
@@ -68,6 +73,8 @@ pub(super) fn check(
         max_body_bytes: usize::try_from(max_body_bytes?).ok()?,
         signed,
         query_listen: query_listen?,
+        readers,
+        default_country: default_country.ok()?,
         ncco: ncco.ok()?,
         answer_forward: answer_forward.ok()?,
         event_forward: event_forward.ok()?,
@@ -104,21 +111,10 @@ fn fetch(section: &mut Section<'_>) -> Option<Fetch> {
 
 /// Settings that promise something this version does not do: better refused than silently not done.
 fn refuse_what_is_not_acted_on(effective: &Table, faults: &mut Faults) {
-    const UNSUPPORTED: [(&str, &str); 4] = [
-        ("query", "tokens"),
-        ("query", "default_country"),
-        ("retention", "snapshots"),
-        ("retention", "webhooks"),
-    ];
-    for (name, key) in UNSUPPORTED {
-        let value = effective.get(name).and_then(|section| section.get(key));
-        let is_default = match value {
-            Some(Value::String(text)) => text.is_empty() || text == "forever",
-            Some(Value::Array(elements)) => elements.is_empty(),
-            _ => true,
-        };
-        if !is_default {
-            faults.add(format!("{name}.{key}"), "is not supported by this version; leave it at its default");
+    let mut retention = Section::of(effective, "retention", faults);
+    for key in ["snapshots", "webhooks"] {
+        if retention.text(key) != "forever" {
+            retention.fault(key, "is not supported by this version; leave it at its default");
         }
     }
 }
@@ -185,12 +181,15 @@ impl<'a> Section<'a> {
         address
     }
 
+    /// Where anybody may read, nobody from elsewhere may come.
     fn private_address(&mut self, key: &str) -> Option<SocketAddr> {
         let address = self.address(key)?;
-        if !address.ip().is_loopback() {
+        let is_open = self.table.get("tokens").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        if is_open && !address.ip().is_loopback() {
             self.fault(
                 key,
-                "must be a loopback address, such as \"127.0.0.1:3001\": without tokens anybody could read",
+                "must be a loopback address, such as \"127.0.0.1:3001\", while query.tokens is empty: anybody could \
+                 read; make a token with `conversationd token new NAME`",
             );
         }
         Some(address)

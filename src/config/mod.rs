@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::domain::ids::ApplicationId;
+use crate::domain::reader::Reader;
 use crate::flow::fetch::Patience;
 use crate::http::Ncco;
 use crate::vonage::family::Family;
@@ -98,6 +99,10 @@ pub struct Config {
     pub signed: bool,
     /// Where readers connect.
     pub query_listen: SocketAddr,
+    /// Who may read; nobody listed is anybody who can connect.
+    pub readers: Vec<Reader>,
+    /// How a number without a country code is read.
+    pub default_country: Option<country::Id>,
     /// What answer webhooks are replied to with; `None` where nothing is configured.
     pub ncco: Option<Ncco>,
     /// Where answer webhooks are passed on to.

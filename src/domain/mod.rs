@@ -12,6 +12,7 @@ pub mod history;
 pub mod ids;
 pub mod instant;
 pub mod number;
+pub mod reader;
 pub mod reply;
 pub mod snapshot;
 pub mod timeline;

@@ -21,6 +21,10 @@ use super::{Wake, count};
 /// NCCO that goes out before its webhook is stored.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(250);
 
+/// How long Vonage is kept waiting for the disk with an event: it waits a little longer itself, and sends again
+/// what was not acknowledged. If it was stored after all, that is a redelivery.
+const EVENT_PATIENCE: Duration = Duration::from_secs(4);
+
 /// How long storing is tried again once the reply is out: Vonage does not send again what was replied to. Longer
 /// than another program should hold the store's lock, short enough for what waits to fit into memory.
 const PERSISTENCE: Duration = Duration::from_mins(1);
@@ -125,7 +129,8 @@ impl Receiver {
         if taken.stands_for == Endpoint::Answer {
             self.append_patiently(arrival).await;
         } else {
-            self.0.store.append(arrival).await.map_err(|why| {
+            let stored = tokio::time::timeout(EVENT_PATIENCE, self.0.store.append(arrival)).await;
+            stored.unwrap_or(Err(StoreError::Behind)).map_err(|why| {
                 count::refusal("not stored");
                 ReceiveError::NotStored(why)
             })?;

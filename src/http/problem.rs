@@ -1,10 +1,12 @@
 //! The only place that turns an error into a status: `application/problem+json` (RFC 9457).
 
 use axum::http::StatusCode;
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tower_http::csrf::ProtectionError;
 
+use super::auth::Refusal;
 use crate::flow::receive::ReceiveError;
 use crate::store::StoreError;
 
@@ -48,6 +50,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
+    /// 414: the path with its query is longer than `limit_bytes`.
+    pub(super) fn url_too_long(limit_bytes: usize) -> Self {
+        let detail = format!("the path with its query is longer than {limit_bytes} bytes");
+        Self::new(StatusCode::URI_TOO_LONG, detail)
+    }
+
     /// 415: the body is not JSON by its own word.
     pub(super) fn not_json() -> Self {
         let detail =
@@ -55,10 +63,45 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
+    /// 503: the answer takes longer than a reader may take up.
+    pub(super) fn takes_too_long() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the answer takes too long: ask for less, with a smaller limit, a shorter time (since, until) or more \
+             filters",
+        )
+    }
+
     /// 503: try again soon.
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
         Self { header: Some((RETRY_AFTER, HeaderValue::from_static("1"))), ..problem }
+    }
+
+    /// The same status and header with a body for those who do not read problems: a page, another API's shape.
+    pub(super) fn shown_as(self, mut body: Response) -> Response {
+        *body.status_mut() = self.status;
+        body.headers_mut().extend(self.header);
+        body
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let challenge = |text| Some((WWW_AUTHENTICATE, HeaderValue::from_static(text)));
+        let (status, header) = match refusal {
+            Refusal::Unknown => (StatusCode::UNAUTHORIZED, challenge(r#"Bearer realm="conversationd""#)),
+            Refusal::WrongToken => (
+                StatusCode::UNAUTHORIZED,
+                challenge(r#"Bearer realm="conversationd", error="invalid_token""#),
+            ),
+            Refusal::Lacking(_) => (StatusCode::FORBIDDEN, None),
+            Refusal::SlowedDown(wait) => {
+                let seconds = wait.as_secs().saturating_add(1);
+                (StatusCode::TOO_MANY_REQUESTS, Some((RETRY_AFTER, HeaderValue::from(seconds))))
+            }
+        };
+        Self { status, detail: refusal.to_string(), header }
     }
 }
 
@@ -117,6 +160,12 @@ pub(super) async fn no_such_path() -> Problem {
 /// Answers a method that a readable path does not have.
 pub(super) async fn only_get() -> Problem {
     Problem::method_not_allowed("GET, HEAD")
+}
+
+/// Answers a request that may come from another site's page.
+pub(super) fn from_another_site(_: ProtectionError) -> Response {
+    Problem::new(StatusCode::FORBIDDEN, "another site's page asked for this, and only this daemon's own may")
+        .into_response()
 }
 
 /// Answers a request whose handler panicked; the panic itself is in the log.

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use conversationd::config::{Config, DEFAULT_FILE, Environment, Faults};
+use conversationd::domain::reader::Scope;
 use conversationd::vonage::family::Family;
 use jiff::SignedDuration;
 use pem::Pem;
@@ -39,6 +40,7 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(shipped.max_body_bytes, 262_144);
     assert!(!shipped.signed);
     assert_eq!(shipped.query_listen, address("127.0.0.1:3001"));
+    assert!(shipped.readers.is_empty() && shipped.default_country.is_none());
     assert!(shipped.ncco.is_none());
     assert_eq!(shipped.store, PathBuf::from("conversationd.db"));
     assert_eq!(shipped.fetch.family, Family::V03);
@@ -241,7 +243,7 @@ fn all_faults_are_told_at_once() {
         signatures = "sometimes"
         [query]
         listen = "0.0.0.0:3001"
-        tokens = [{ name = "a" }]
+        default_country = "England"
         [answer]
         ncco_file = "/nowhere/ncco.json"
         [store]
@@ -279,8 +281,8 @@ fn all_faults_are_told_at_once() {
             "fetch.poll_interval",
             "fetch.requests_per_second",
             "fetch.retries",
+            "query.default_country",
             "query.listen",
-            "query.tokens",
             "retention.snapshots",
             "store.url",
             "webhooks.listen",
@@ -402,6 +404,69 @@ fn readers_connect_on_loopback_only_and_not_where_vonage_does() {
         ("127.0.0.1:3000", "127.0.0.1:3000"),
     ] {
         assert_eq!(places(&load(public, private).unwrap_err()), ["query.listen"], "{private}");
+    }
+}
+
+const DIGEST: &str = "0123456789abcdefABCDEF01234567890123456789abcdefABCDEF0123456789";
+
+/// A token of the configuration; `{digest}` in `keys` is a digest.
+fn token(keys: &str) -> String {
+    format!("{{ {} }}", keys.replace("{digest}", DIGEST))
+}
+
+#[test]
+fn readers_have_names_digests_and_scopes() {
+    let listed =
+        format!("[{}]", token("name = \"audit\", sha256 = \"{digest}\", scopes = [\"read\", \"raw\"]"));
+    let in_file = Place::new(&format!("[query]\nlisten = \"0.0.0.0:3001\"\ntokens = {listed}")).load(&[]);
+    let variables =
+        [("CONVERSATIOND__QUERY__TOKENS", &*listed), ("CONVERSATIOND__QUERY__LISTEN", "0.0.0.0:3001")];
+    for config in [in_file.unwrap(), Place::new("").load(&variables).unwrap()] {
+        let [reader] = &config.readers[..] else { panic!("{:?}", config.readers) };
+        assert_eq!((reader.name.as_str(), &*reader.scopes), ("audit", &[Scope::Read, Scope::Raw][..]));
+        assert_eq!(reader.digest.to_string(), DIGEST.to_lowercase());
+        assert!(reader.may(Scope::Raw) && !reader.may(Scope::Admin));
+        assert!(config.effective().contains(DIGEST) && config.effective_json().contains("audit"));
+    }
+}
+
+#[test]
+fn a_faulty_token_is_told_with_its_place() {
+    let good = token("name = \"good\", sha256 = \"{digest}\", scopes = [\"read\"]");
+    for (faulty, places_told) in [
+        ("sha256 = \"{digest}\", scopes = [\"read\"]", &["name"][..]),
+        ("name = \" \", sha256 = \"00\", scopes = [\"read\"]", &["name", "sha256"]),
+        ("name = \"a\", sha256 = \"{digest}0\", scopes = [\"read\"]", &["sha256"]),
+        ("name = \"good\", sha256 = \"{digest}\", scopes = [\"raw\"]", &["name", "sha256"]),
+        ("name = \"a\", sha256 = 1, scopes = []", &["scopes", "sha256"]),
+        ("name = \"a\", sha256 = \"zz\", scopes = [\"write\"], scope = 1", &["scope", "scopes", "sha256"]),
+        ("name = \"a\", sha256 = \"\", scopes = \"read\"", &["scopes", "sha256"]),
+    ] {
+        let list = format!("[query]\nlisten = \"0.0.0.0:0\"\ntokens = [{good}, {}]", token(faulty));
+        let faults = Place::new(&list).load(&[]).unwrap_err();
+        let mut told = places(&faults);
+        told.sort_unstable();
+        let expected: Vec<String> =
+            places_told.iter().map(|place| format!("query.tokens[2].{place}")).collect();
+        assert_eq!(told, expected, "{faulty}: {faults}");
+    }
+    let faults = Place::new("[query]\ntokens = [\"cvd_1\"]").load(&[]).unwrap_err();
+    assert_eq!(places(&faults), ["query.tokens[1]"]);
+    assert!(!faults.to_string().contains("cvd_1"), "{faults}");
+}
+
+#[test]
+fn without_a_token_it_is_said_how_to_make_one() {
+    let faults = Place::new("[query]\nlisten = \"0.0.0.0:3001\"").load(&[]).unwrap_err();
+    assert!(faults.to_string().contains("conversationd token new NAME"), "{faults}");
+}
+
+#[test]
+fn a_country_is_one_of_those_that_have_numbers() {
+    let load = |code: &str| Place::new(&format!("[query]\ndefault_country = \"{code}\"")).load(&[]);
+    assert_eq!(load("GB").unwrap().default_country, Some(phonenumber::country::GB));
+    for code in ["gb", "XX", "GBR", "44", " "] {
+        assert_eq!(places(&load(code).unwrap_err()), ["query.default_country"], "{code}");
     }
 }
 

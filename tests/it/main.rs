@@ -1,6 +1,8 @@
 //! Every test but the simulator's own: one binary, linked once.
 
+mod auth;
 mod backoff;
+mod bounds;
 mod calls;
 mod cli;
 mod config;

@@ -96,7 +96,7 @@ async fn the_daemon_reads_the_rows_that_older_ones_left() {
     let stale = store.stale(10).await.unwrap();
     assert_eq!(
         (stale.conversations.contains(&call), stale.conversations.len(), stale.through),
-        (true, 3, Some(4))
+        (true, 4, Some(4))
     );
     store.close().await;
 }

@@ -1,26 +1,42 @@
 //! `/vonage/{family}/conversations/{id}`: Vonage's own face for past calls.
 
-use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde_json::json;
 
+use super::super::auth::Refusal;
 use super::super::problem::Problem;
+use super::super::route::Route;
 use super::{PathOf, Query, readable};
 use crate::flow::face::{self, Answer, Question, Resource};
 
 /// Who asks, and what of the conversation: what all addresses here have beside their path.
 type Call = (State<Query>, HeaderMap, RawQuery);
 
-/// Its routes.
-pub(super) fn routes() -> Router<Query> {
-    Router::new()
-        .route("/vonage/{family}/conversations/{id}", readable(get(conversation)))
-        .route("/vonage/{family}/conversations/{id}/members", readable(get(members)))
-        .route("/vonage/{family}/conversations/{id}/members/{member}", readable(get(member)))
-        .route("/vonage/{family}/conversations/{id}/events", readable(get(events)))
+/// Its routes. What is in their documents was received, and so is raw.
+pub(super) fn routes() -> impl Iterator<Item = Route<Query>> {
+    [
+        Route::raw("/vonage/{family}/conversations/{id}", readable(get(conversation))),
+        Route::raw("/vonage/{family}/conversations/{id}/members", readable(get(members))),
+        Route::raw("/vonage/{family}/conversations/{id}/members/{member}", readable(get(member))),
+        Route::raw("/vonage/{family}/conversations/{id}/events", readable(get(events))),
+    ]
+    .into_iter()
+    .map(|route| route.refusing_with(refused))
+}
+
+/// Says in Vonage's shape that somebody is not let in.
+fn refused(refusal: Refusal, _: &Request) -> Response {
+    let (title, code) = match refusal {
+        Refusal::Unknown => ("Unauthorized.", "system:error:missing-token"),
+        Refusal::WrongToken | Refusal::SlowedDown(_) => ("Unauthorized.", "system:error:invalid-token"),
+        Refusal::Lacking(_) => ("Forbidden.", "system:error:permission"),
+    };
+    let body = json!({"title": title, "code": code, "detail": refusal.to_string()}).to_string();
+    Problem::from(refusal).shown_as(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 async fn conversation(

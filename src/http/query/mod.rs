@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRef, FromRequestParts, Path, Request};
+use axum::extract::{FromRef, FromRequestParts, Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use phonenumber::country::Id as Country;
@@ -29,9 +30,12 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
 
-use super::health;
+use super::auth::Access;
 use super::problem::{self, Problem};
+use super::route::Route;
+use super::{answer_time, health, page as pages, request_log};
 use crate::domain::clock::Clock;
 use crate::domain::conversation::Interpretation;
 use crate::domain::ids::ConversationId;
@@ -48,6 +52,33 @@ pub struct Query {
     pub country: Option<Country>,
     /// Writes the metrics in Prometheus' text format.
     pub metrics: fn() -> String,
+    /// Decides who is let in.
+    pub access: Arc<Access>,
+}
+
+/// Every route of the private listener, and who may use it.
+#[must_use]
+pub fn routes() -> Vec<Route<Query>> {
+    let own = vec![
+        Route::page("/", readable(get(pages::index))),
+        Route::read("/v1/conversations", readable(get(conversations::list))),
+        Route::read("/v1/conversations/{id}", readable(get(conversations::one))),
+        Route::read("/v1/conversations/{id}/members", readable(get(members::list))),
+        Route::read("/v1/conversations/{id}/timeline", readable(get(timeline::list))),
+        Route::read("/v1/conversations/{id}/snapshots", readable(get(snapshots::list))),
+        Route::raw("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one))),
+        Route::raw("/v1/conversations/{id}/snapshots/{number}/diff", readable(get(snapshots::diff))),
+        Route::raw("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation))),
+        Route::raw("/v1/webhooks", readable(get(webhooks::list))),
+        Route::read("/v1/gaps", readable(get(gaps::list))),
+        Route::read("/metrics", readable(get(metrics))),
+        Route::open("/livez", readable(get(health::livez))),
+        Route::open("/readyz", readable(get(health::readyz))),
+        Route::open("/sign-in", pages::sign_in()),
+        Route::open("/sign-out", pages::sign_out()),
+        Route::open("/assets/page.css", readable(get(pages::style))),
+    ];
+    own.into_iter().chain(face::routes()).collect()
 }
 
 impl FromRef<Query> for Arc<dyn Store> {
@@ -56,28 +87,24 @@ impl FromRef<Query> for Arc<dyn Store> {
     }
 }
 
+impl FromRef<Query> for Arc<Access> {
+    fn from_ref(query: &Query) -> Self {
+        Arc::clone(&query.access)
+    }
+}
+
 impl Query {
-    /// The routes of the private listener.
+    /// What answers at the private listener.
     pub fn router(self) -> Router {
-        let metrics = self.metrics;
-        let text = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-        Router::new()
-            .route("/v1/conversations", readable(get(conversations::list)))
-            .route("/v1/conversations/{id}", readable(get(conversations::one)))
-            .route("/v1/conversations/{id}/members", readable(get(members::list)))
-            .route("/v1/conversations/{id}/timeline", readable(get(timeline::list)))
-            .route("/v1/conversations/{id}/snapshots", readable(get(snapshots::list)))
-            .route("/v1/conversations/{id}/snapshots/{number}", readable(get(snapshots::one)))
-            .route("/v1/conversations/{id}/snapshots/{number}/diff", readable(get(snapshots::diff)))
-            .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
-            .route("/v1/webhooks", readable(get(webhooks::list)))
-            .route("/v1/gaps", readable(get(gaps::list)))
-            .merge(face::routes())
-            .route("/metrics", readable(get(move || async move { (text, metrics()) })))
-            .route("/livez", readable(get(health::livez)))
-            .route("/readyz", readable(get(health::readyz)))
+        let add =
+            |router: Router<Self>, route: Route<Self>| router.route(route.path, route.guarded(&self.access));
+        let routes = routes().into_iter().fold(Router::new(), add);
+        routes
             .fallback(problem::no_such_path)
+            .layer(from_fn(answer_time::bound))
+            .layer(CsrfLayer::new().with_rejection_response(problem::from_another_site))
             .layer(CatchPanicLayer::custom(problem::panicked))
+            .layer(from_fn(request_log::log))
             .with_state(self)
     }
 
@@ -108,6 +135,11 @@ impl Query {
         })?;
         Ok((id, interpretation))
     }
+}
+
+/// `GET /metrics`.
+async fn metrics(State(query): State<Query>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (query.metrics)())
 }
 
 /// What a path names. One that cannot be decoded is told as everything else is.

@@ -1,6 +1,7 @@
 //! A daemon and a simulated Vonage that know each other, spoken to in verbs.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use conversationd::simulator::{Members, Settings, Simulator};
 use conversationd::store::{self, Store};
 use conversationd::vonage::token::TokenMint;
 use jiff::{SignedDuration, Timestamp};
+use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -44,6 +46,8 @@ pub struct World {
     pub more: &'static str,
     /// `reconcile.interval`: off, since lists are requests that a test has to expect.
     pub reconcile: &'static str,
+    /// More lines of `[query]`.
+    pub query: String,
     /// More lines of `[answer]`.
     pub answer: String,
     /// More sections and applications, at the end.
@@ -60,6 +64,7 @@ impl Default for World {
             signatures: "required",
             more: "requests_per_second = 500",
             reconcile: "0s",
+            query: String::new(),
             answer: String::new(),
             sections: String::new(),
             clock: Arc::new(SystemClock),
@@ -117,8 +122,8 @@ impl World {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let vonage = self.vonage().await;
         write_configuration(directory.path(), &self, vonage.api_url().as_str());
-        let http =
-            reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client can be had");
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(PATIENCE);
+        let http = http.build().expect("a client can be had");
         let mut daemon = TestDaemon { vonage, directory, clock: self.clock, daemon: None, http };
         daemon.start().await;
         daemon
@@ -140,6 +145,7 @@ listen = "127.0.0.1:0"
 signatures = "{signatures}"
 [query]
 listen = "127.0.0.1:0"
+{query}
 [answer]
 ncco_file = "{ncco}"
 {answer}
@@ -158,6 +164,7 @@ api_key = "{api_key}"
 api_url = "{api_url}"
 {sections}
 "#,
+        query = world.query,
         answer = world.answer,
         sections = world.sections.replace("{directory}", &directory.display().to_string()),
         signatures = world.signatures,
@@ -267,11 +274,7 @@ impl TestDaemon {
         headers: &[(&str, &str)],
         body: impl Into<reqwest::Body>,
     ) -> Reply {
-        let url = format!("http://{}{path}", self.running().public);
-        let request = headers
-            .iter()
-            .fold(self.http.request(method, url), |request, (name, value)| request.header(*name, *value));
-        reply(request.body(body).send().await.expect("the daemon replies")).await
+        self.send((self.running().public, method, path), headers, body).await
     }
 
     /// Posts an event as JSON.
@@ -279,10 +282,35 @@ impl TestDaemon {
         self.webhook(Method::POST, "/webhooks/event", &[("content-type", "application/json")], body).await
     }
 
+    /// Sends a request to the private listener.
+    pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        self.send((self.running().private, method, path), headers, body.to_owned()).await
+    }
+
+    /// Where readers connect.
+    pub fn private_address(&self) -> SocketAddr {
+        self.running().private
+    }
+
+    /// Where Vonage connects.
+    pub fn public_address(&self) -> SocketAddr {
+        self.running().public
+    }
+
+    async fn send(
+        &self,
+        (address, method, path): (SocketAddr, Method, &str),
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Reply {
+        let request = self.http.request(method, format!("http://{address}{path}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        reply(request.body(body).send().await.expect("the daemon replies")).await
+    }
+
     /// Asks the private listener.
     pub async fn get(&self, path: &str) -> Reply {
-        let url = format!("http://{}{path}", self.running().private);
-        reply(self.http.get(url).send().await.expect("the daemon replies")).await
+        self.ask(Method::GET, path, &[], "").await
     }
 
     /// Asks the private listener for a media type.
@@ -297,9 +325,8 @@ impl TestDaemon {
     }
 
     /// Asks the private listener, and leaves the body to be read.
-    pub async fn get_unread(&self, path: &str) -> reqwest::Response {
-        let url = format!("http://{}{path}", self.running().private);
-        self.http.get(url).send().await.expect("the daemon replies")
+    pub async fn get_unread(&self, path: &str) -> reqwest::Result<reqwest::Response> {
+        self.http.get(format!("http://{}{path}", self.running().private)).send().await
     }
 
     /// What Vonage itself answers, while it still knows.

@@ -1,0 +1,31 @@
+//! One line in the log for each request of the private listener. It holds the route and not the path, which may
+//! hold a phone number, and the reader's name and not the token.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::domain::reader::Reader;
+
+/// Goes with a response: who is answered.
+#[derive(Debug, Clone)]
+pub(super) struct ReadBy(pub(super) Arc<Reader>);
+
+/// Logs a request when it is answered.
+pub(super) async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let (began, method) = (Instant::now(), request.method().clone());
+    let response = next.run(request).await;
+    let reader = response.extensions().get::<ReadBy>().map(|ReadBy(reader)| reader.name.as_str());
+    tracing::info!(
+        %method,
+        route = route.as_ref().map(MatchedPath::as_str),
+        status = response.status().as_u16(),
+        elapsed_ms = began.elapsed().as_secs_f64() * 1000.0,
+        reader,
+        "a reader was answered"
+    );
+    response
+}

@@ -1,0 +1,137 @@
+//! What the listeners bear: slow, long and many requests, over plain sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use conversationd::http::serve::{Bounds, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::daemon::{PATIENCE, World};
+
+/// Longer than a machine that is busy takes between two packets, short enough to wait for.
+const HEAD_TIMEOUT: Duration = Duration::from_millis(300);
+
+const LAX: Bounds = Bounds { head_timeout: PATIENCE, connections: 10 };
+
+struct TestServer {
+    address: SocketAddr,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+/// Serves `router`.
+async fn serve(bounds: Bounds, router: Router) -> TestServer {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let server = Server { name: "test", listener, router, bounds };
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
+    let running = tokio::spawn(server.run(stop.clone()));
+    TestServer { address, stop, running }
+}
+
+fn hello() -> Router {
+    Router::new().route("/", get(async || "hello"))
+}
+
+/// Sends `bytes` on a connection of its own.
+async fn connect(address: SocketAddr, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Everything until the connection is closed.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A server that closes with something unread resets the connection behind its reply.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("it is closed");
+    String::from_utf8(bytes).unwrap()
+}
+
+/// One reply, which ends in `end`.
+async fn reply(stream: &mut TcpStream, end: &str) -> String {
+    let mut bytes = Vec::new();
+    let reading = async {
+        while !bytes.ends_with(end.as_bytes()) {
+            assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "it is not closed");
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("a reply comes");
+    String::from_utf8(bytes).unwrap()
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[tokio::test]
+async fn half_a_head_and_an_idle_connection_are_closed_in_time() {
+    let server = serve(Bounds { head_timeout: HEAD_TIMEOUT, ..LAX }, hello()).await;
+    let mut half = connect(server.address, "GET / HTTP/1.1\r\nhost:").await;
+    assert_eq!(rest(&mut half).await, "");
+    let mut idle = connect(server.address, REQUEST).await;
+    assert!(reply(&mut idle, "hello").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(rest(&mut idle).await, "");
+}
+
+#[tokio::test]
+async fn a_long_url_is_refused_with_414_and_a_large_head_with_431() {
+    let daemon = World::default().start().await;
+    for address in [daemon.private_address(), daemon.public_address()] {
+        for (filling, status) in [(8_100, "200"), (8_200, "414"), (20_000, "414"), (40_000, "431")] {
+            let url = format!("/livez?{}", "x".repeat(filling));
+            let request = format!("GET {url} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+            let told = rest(&mut connect(address, &request).await).await;
+            assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{filling}: {told}");
+            assert_eq!(status == "414", told.contains("application/problem+json"), "{told}");
+        }
+        let headers = "x: y\r\n".repeat(200);
+        let told = rest(&mut connect(address, &format!("GET /livez HTTP/1.1\r\n{headers}\r\n")).await).await;
+        assert!(told.starts_with("HTTP/1.1 431 "), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_for_their_turn() {
+    let server = serve(Bounds { connections: 1, ..LAX }, hello()).await;
+    let mut first = connect(server.address, REQUEST).await;
+    reply(&mut first, "hello").await;
+    let mut second = connect(server.address, REQUEST).await;
+    for _ in 0..50 {
+        first.write_all(REQUEST.as_bytes()).await.unwrap();
+        reply(&mut first, "hello").await;
+    }
+    let nothing = second.try_read(&mut [0; 1]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    drop(first);
+    assert!(reply(&mut second, "hello").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn the_stop_waits_for_a_request_and_not_for_an_idle_connection() {
+    let (begun, go) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
+    let (begins, goes) = (begun.clone(), go.clone());
+    let slow = async move || {
+        begins.notify_one();
+        goes.notified().await;
+        "done"
+    };
+    let server = serve(LAX, hello().route("/slow", get(slow))).await;
+    let mut idle = connect(server.address, REQUEST).await;
+    reply(&mut idle, "hello").await;
+    let mut busy = connect(server.address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    begun.notified().await;
+    server.stop.cancel();
+    assert_eq!(rest(&mut idle).await, "");
+    assert!(TcpStream::connect(server.address).await.is_err(), "nothing more is taken");
+    go.notify_one();
+    let told = rest(&mut busy).await;
+    assert!(told.starts_with("HTTP/1.1 200") && told.ends_with("done"), "{told}");
+    tokio::time::timeout(PATIENCE, server.running).await.expect("it ends").unwrap();
+}
