@@ -13,4 +13,14 @@ pub mod route;
 pub mod serve;
 pub mod webhooks;
 
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
 pub use answer::{Answers, Ncco, NccoError};
+
+/// An answer in JSON.
+fn json<T: Serialize>(answer: &T) -> Response {
+    let body = serde_json::to_vec(answer).expect("texts, numbers and JSON are always JSON");
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -3,12 +3,27 @@
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
 use tower_http::csrf::ProtectionError;
+use utoipa::ToSchema;
 
 use super::auth::Refusal;
 use crate::flow::receive::ReceiveError;
 use crate::store::StoreError;
+
+/// What went wrong (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemAnswer {
+    /// `about:blank`: the status says it.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What to do about it.
+    detail: String,
+}
 
 /// What went wrong, for the one who asked: a status, and what to do about it. It holds nothing of the request.
 #[derive(Debug)]
@@ -137,14 +152,11 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or("Error");
-        let body = json!({
-            "type": "about:blank",
-            "title": title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
+        let answer =
+            ProblemAnswer { r#type: "about:blank", title, status: self.status.as_u16(), detail: self.detail };
+        let body = serde_json::to_string(&answer).expect("texts and numbers are always JSON");
         let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let mut response = (self.status, [content_type], body.to_string()).into_response();
+        let mut response = (self.status, [content_type], body).into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

@@ -18,6 +18,7 @@ mod interpret;
 mod layers;
 mod look;
 mod migrations;
+mod openapi;
 mod order;
 mod pace;
 mod process;

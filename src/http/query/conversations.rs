@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::list::{Asked, List};
+use super::list::{Asked, List, ListOf};
+use super::openapi::{OfFilters, OfLists, Problems};
 use super::parameters::Parameters;
 use super::{PathOf, Query, json, tagged};
 use crate::domain::conversation::{Interpretation, State as ConversationState};
@@ -102,6 +103,13 @@ impl List for Conversations {
 }
 
 /// `GET /v1/conversations`: newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/conversations",
+    tag = "conversations",
+    params(OfLists, OfFilters),
+    responses((status = 200, description = "Conversations.", content((ListOf<Answer> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+)]
 pub(super) async fn list(
     State(query): State<Query>,
     mut parameters: Parameters,
@@ -124,6 +132,13 @@ pub(super) async fn list(
 }
 
 /// `GET /v1/conversations/{id}`. Whoever has it already is told so, once it is over and changes rarely.
+#[utoipa::path(
+    get,
+    path = "/v1/conversations/{id}",
+    tag = "conversations",
+    params(("id", description = "The id of a conversation, a leg or a member.")),
+    responses((status = 200, description = "The conversation.", body = Answer, content_type = "application/json"), (status = 304, description = "It is what the `If-None-Match` names."), Problems),
+)]
 pub(super) async fn one(
     State(query): State<Query>,
     PathOf(id): PathOf<String>,

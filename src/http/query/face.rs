@@ -10,6 +10,7 @@ use serde_json::json;
 use super::super::auth::Refusal;
 use super::super::problem::Problem;
 use super::super::route::Route;
+use super::openapi::VonageProblems;
 use super::{PathOf, Query, readable};
 use crate::flow::face::{self, Answer, Question, Resource};
 
@@ -39,6 +40,13 @@ fn refused(refusal: Refusal, _: &Request) -> Response {
     Problem::from(refusal).shown_as(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
+#[utoipa::path(
+    get,
+    path = "/vonage/{family}/conversations/{id}",
+    tag = "vonage",
+    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`).")),
+    responses((status = 200, description = "The conversation, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
+)]
 async fn conversation(
     call: Call,
     PathOf((family, id)): PathOf<(String, String)>,
@@ -46,10 +54,24 @@ async fn conversation(
     answer(call, family, id, Resource::Conversation).await
 }
 
+#[utoipa::path(
+    get,
+    path = "/vonage/{family}/conversations/{id}/members",
+    tag = "vonage",
+    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("page_size" = Option<String>, Query), ("cursor" = Option<String>, Query), ("order" = Option<String>, Query, description = "`asc` or `desc`.")),
+    responses((status = 200, description = "Its members, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
+)]
 async fn members(call: Call, PathOf((family, id)): PathOf<(String, String)>) -> Result<Response, Problem> {
     answer(call, family, id, Resource::Members).await
 }
 
+#[utoipa::path(
+    get,
+    path = "/vonage/{family}/conversations/{id}/members/{member}",
+    tag = "vonage",
+    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("member", description = "The id of a member.")),
+    responses((status = 200, description = "The member, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
+)]
 async fn member(
     call: Call,
     PathOf((family, id, member)): PathOf<(String, String, String)>,
@@ -57,6 +79,13 @@ async fn member(
     answer(call, family, id, Resource::Member(member)).await
 }
 
+#[utoipa::path(
+    get,
+    path = "/vonage/{family}/conversations/{id}/events",
+    tag = "vonage",
+    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("page_size" = Option<String>, Query), ("cursor" = Option<String>, Query), ("order" = Option<String>, Query, description = "`asc` or `desc`."), ("start_id" = Option<String>, Query), ("end_id" = Option<String>, Query), ("event_type" = Option<String>, Query)),
+    responses((status = 200, description = "Its events, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
+)]
 async fn events(call: Call, PathOf((family, id)): PathOf<(String, String)>) -> Result<Response, Problem> {
     answer(call, family, id, Resource::Events).await
 }

@@ -7,7 +7,8 @@ use axum::response::Response;
 use super::super::problem::Problem;
 use super::Query;
 use super::blind::Blind;
-use super::list::{Asked, List};
+use super::list::{Asked, List, ListOf};
+use super::openapi::{OfLists, Problems};
 use super::parameters::Parameters;
 use crate::domain::gap::Gap;
 use crate::store::GapPosition;
@@ -46,6 +47,13 @@ impl List for Gaps {
 }
 
 /// `GET /v1/gaps`: newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/gaps",
+    tag = "gaps",
+    params(OfLists),
+    responses((status = 200, description = "Times in which the daemon could not see, newest first.", content((ListOf<Blind> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+)]
 pub(super) async fn list(
     State(query): State<Query>,
     mut parameters: Parameters,

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use super::super::cursor::Cursor;
 use super::super::problem::Problem;
@@ -17,10 +18,21 @@ use super::parameters::Parameters;
 use super::{csv, json};
 
 /// Items on a page when none are asked for.
-const DEFAULT_LIMIT: u32 = 50;
+pub(super) const DEFAULT_LIMIT: u32 = 50;
 
 /// The most items on a page.
-const MAX_LIMIT: u32 = 500;
+pub(super) const MAX_LIMIT: u32 = 500;
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ListOf<T> {
+    /// The items, in the order of the list.
+    pub(super) items: Vec<T>,
+    /// Where the next page begins; `null` on the last.
+    pub(super) next: Option<String>,
+    /// The times near these items in which the daemon could not see.
+    pub(super) blind: Vec<Blind>,
+}
 
 /// Something that can be listed.
 pub(super) trait List: Send + Sync + 'static {
@@ -143,12 +155,6 @@ impl Asked {
         path: &str,
         own: &[(String, String)],
     ) -> Result<Response, Problem> {
-        #[derive(Serialize)]
-        struct Answer<T> {
-            items: Vec<T>,
-            next: Option<String>,
-            blind: Vec<Blind>,
-        }
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         // One more tells whether there is more.
         let mut items = list.items(after.as_ref(), limit + 1).await?;
@@ -161,7 +167,7 @@ impl Asked {
             query.extend_pairs(own).append_pair("limit", &limit.to_string()).append_pair("next", next);
             format!("<{path}?{}>; rel=\"next\"", query.finish())
         });
-        let mut response = json(&Answer { items, next, blind });
+        let mut response = json(&ListOf { items, next, blind });
         if let Some(link) = link {
             let link = link.try_into().expect("a URL's query is in ASCII");
             response.headers_mut().insert(LINK, link);

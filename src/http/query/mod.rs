@@ -3,10 +3,12 @@
 mod blind;
 mod conversations;
 mod csv;
+mod docs;
 mod face;
 mod gaps;
 mod list;
 mod members;
+pub mod openapi;
 mod parameters;
 mod snapshots;
 mod tagged;
@@ -25,14 +27,15 @@ use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use phonenumber::country::Id as Country;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 
 use super::auth::Access;
+use super::json;
 use super::problem::{self, Problem};
 use super::route::Route;
 use super::{answer_time, health, page as pages, request_log};
@@ -40,6 +43,7 @@ use crate::domain::clock::Clock;
 use crate::domain::conversation::Interpretation;
 use crate::domain::ids::ConversationId;
 use crate::store::Store;
+use openapi::Problems;
 
 /// What the private listener works with.
 #[derive(Debug, Clone)]
@@ -71,6 +75,9 @@ pub fn routes() -> Vec<Route<Query>> {
         Route::raw("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation))),
         Route::raw("/v1/webhooks", readable(get(webhooks::list))),
         Route::read("/v1/gaps", readable(get(gaps::list))),
+        Route::read(docs::DESCRIPTION, readable(get(docs::description))),
+        Route::page("/docs", readable(get(docs::page))),
+        Route::page("/docs/{*file}", readable(get(docs::file))),
         Route::read("/metrics", readable(get(metrics))),
         Route::open("/livez", readable(get(health::livez))),
         Route::open("/readyz", readable(get(health::readyz))),
@@ -101,6 +108,7 @@ impl Query {
         let routes = routes().into_iter().fold(Router::new(), add);
         routes
             .fallback(problem::no_such_path)
+            .layer(CompressionLayer::new())
             .layer(from_fn(answer_time::bound))
             .layer(CsrfLayer::new().with_rejection_response(problem::from_another_site))
             .layer(CatchPanicLayer::custom(problem::panicked))
@@ -138,6 +146,13 @@ impl Query {
 }
 
 /// `GET /metrics`.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "health",
+    params(),
+    responses((status = 200, description = "Prometheus metrics.", body = String, content_type = "text/plain"), Problems),
+)]
 async fn metrics(State(query): State<Query>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (query.metrics)())
 }
@@ -157,12 +172,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<
 
 fn readable(route: MethodRouter<Query>) -> MethodRouter<Query> {
     route.fallback(problem::only_get)
-}
-
-/// An answer in JSON.
-fn json<T: Serialize>(answer: &T) -> Response {
-    let body = serde_json::to_vec(answer).expect("texts, numbers and JSON are always JSON");
-    ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// A stored body inside an answer, to the byte. What is no JSON (nothing of the kind is stored knowingly)

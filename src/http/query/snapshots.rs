@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::list::{Asked, List};
+use super::list::{Asked, List, ListOf};
+use super::openapi::{OfLists, Operation, Problems};
 use super::parameters::Parameters;
 use super::{PathOf, Query, tagged};
 use crate::domain::digest::Digest;
@@ -95,6 +96,13 @@ impl List for Versions {
 }
 
 /// `GET …/snapshots`: oldest first, without bodies.
+#[utoipa::path(
+    get,
+    path = "/v1/conversations/{id}/snapshots",
+    tag = "conversations",
+    params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
+    responses((status = 200, description = "Versions, oldest first.", content((ListOf<Version<Entry>> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+)]
 pub(super) async fn list(
     State(query): State<Query>,
     PathOf(id): PathOf<String>,
@@ -121,6 +129,13 @@ impl Query {
 }
 
 /// `GET …/snapshots/{number}`: one, with the documents.
+#[utoipa::path(
+    get,
+    path = "/v1/conversations/{id}/snapshots/{number}",
+    tag = "conversations",
+    params(("id", description = "The id of a conversation, a leg or a member."), ("number", description = "Which version: 1, 2, 3 …")),
+    responses((status = 200, description = "The version with its documents.", body = Version<Whole>, content_type = "application/json"), (status = 304, description = "It is what the `If-None-Match` names."), Problems),
+)]
 pub(super) async fn one(
     State(query): State<Query>,
     PathOf((id, number)): PathOf<(String, String)>,
@@ -134,6 +149,13 @@ pub(super) async fn one(
 
 /// `GET …/snapshots/{number}/diff?against=m`: what makes version `number` out of version `m`, as JSON Patch
 /// (RFC 6902) for what `…/snapshots/m` answers. Without `against` it is the version before.
+#[utoipa::path(
+    get,
+    path = "/v1/conversations/{id}/snapshots/{number}/diff",
+    tag = "conversations",
+    params(("id", description = "The id of a conversation, a leg or a member."), ("number", description = "Which version: 1, 2, 3 …"), ("against" = Option<String>, Query, description = "The number of the version that it is compared with; without it, the one before.")),
+    responses((status = 200, description = "JSON Patch (RFC 6902).", body = Vec<Operation>, content_type = "application/json-patch+json"), (status = 304, description = "It is what the `If-None-Match` names."), Problems),
+)]
 pub(super) async fn diff(
     State(query): State<Query>,
     PathOf((id, number)): PathOf<(String, String)>,

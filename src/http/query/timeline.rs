@@ -6,7 +6,8 @@ use axum::response::Response;
 
 use super::super::problem::Problem;
 use super::blind::Span;
-use super::list::Asked;
+use super::list::{Asked, ListOf};
+use super::openapi::{OfLists, Problems};
 use super::parameters::Parameters;
 use super::whole::{Columns, Whole};
 use super::{PathOf, Query};
@@ -38,6 +39,13 @@ impl Columns for Entry {
 }
 
 /// `GET …/timeline`: oldest first.
+#[utoipa::path(
+    get,
+    path = "/v1/conversations/{id}/timeline",
+    tag = "conversations",
+    params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
+    responses((status = 200, description = "What happened, oldest first.", content((ListOf<Entry> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+)]
 pub(super) async fn list(
     State(query): State<Query>,
     PathOf(id): PathOf<String>,

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::list::{Asked, List};
+use super::list::{Asked, List, ListOf};
+use super::openapi::{OfLists, Problems};
 use super::parameters::Parameters;
 use super::{PathOf, Query, raw};
 use crate::domain::arrival::{Arrival, Delivery};
@@ -124,6 +125,13 @@ impl List for OfConversation {
 }
 
 /// `GET …/webhooks`: oldest first.
+#[utoipa::path(
+    get,
+    path = "/v1/conversations/{id}/webhooks",
+    tag = "webhooks",
+    params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
+    responses((status = 200, description = "Webhooks, oldest first.", content((ListOf<Webhook> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+)]
 pub(super) async fn of_conversation(
     State(query): State<Query>,
     PathOf(id): PathOf<String>,
@@ -176,6 +184,13 @@ impl List for Log {
 }
 
 /// `GET /v1/webhooks`: all of them, newest first, without what they were replied to with.
+#[utoipa::path(
+    get,
+    path = "/v1/webhooks",
+    tag = "webhooks",
+    params(OfLists),
+    responses((status = 200, description = "Webhooks, newest first.", content((ListOf<Webhook> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+)]
 pub(super) async fn list(
     State(query): State<Query>,
     mut parameters: Parameters,
