@@ -1,4 +1,4 @@
-//! The description of the private listener's interface (OpenAPI 3.1), made from the code.
+//! The description of the private listener's interface (`OpenAPI` 3.1), made from the code.
 
 use std::collections::BTreeMap;
 
