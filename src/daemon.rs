@@ -25,6 +25,7 @@ use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
 use crate::flow::reconcile::{self, Reconciler};
 use crate::http::query::Query;
+use crate::http::query::stream::Streams;
 use crate::http::webhooks::Webhooks;
 use crate::http::{Answers, Ncco};
 use crate::lifecycle::{self, End, Lifecycle, Status};
@@ -171,7 +172,9 @@ pub async fn start(
         answers: answers(&config)?,
         max_body_bytes: config.max_body_bytes,
     };
-    let query = Query { store: Arc::clone(&store), clock, country: None, metrics: telemetry::metrics_text };
+    let streams = Streams::new(lifecycle.clone());
+    let query =
+        Query { store: Arc::clone(&store), clock, country: None, streams, metrics: telemetry::metrics_text };
     let public = serve(&lifecycle, "public listener", listeners.public, webhooks.router())?;
     let private = serve(&lifecycle, "private listener", listeners.private, query.router())?;
     if let Some(period) = lifecycle::watchdog_period() {

@@ -56,6 +56,9 @@
 //! [`http::query`] reads derived rows through the store's read-only connections, which never wait for the
 //! writer. The rows were made by [`flow::derive`], which interprets each conversation whose revision has
 //! moved. Whether a conversation is over may depend on the moment, so that is decided when it is asked.
+//!
+//! Those who [follow along](http::query::stream) read what was [added](store::Store::changes) behind their own place
+//! in the logs, whenever [something was written](store::Store::written).
 
 pub mod cli;
 pub mod config;

@@ -2,6 +2,7 @@
 
 pub mod arrival;
 pub mod call;
+pub mod change;
 pub mod clock;
 pub mod conversation;
 pub mod digest;
@@ -14,4 +15,5 @@ pub mod instant;
 pub mod number;
 pub mod reply;
 pub mod snapshot;
+pub mod stats;
 pub mod timeline;

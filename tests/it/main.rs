@@ -23,6 +23,8 @@ mod scarce;
 mod search;
 mod secrets;
 mod signature;
+mod stats;
 mod store;
+mod stream;
 mod support;
 mod webhook;

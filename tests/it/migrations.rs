@@ -16,13 +16,14 @@ use tempfile::TempDir;
 use super::support::data;
 
 /// The SHA-384 of each released migration: what was applied somewhere must never change.
-const RELEASED: [(i64, &str); 6] = [
+const RELEASED: [(i64, &str); 7] = [
     (1, "191d5d6a71d4f3d8e5397a7bd9250d431ba76a453ea3b14589cf161b464e4c00cb9e776f82dda446c7b199793443ba43"),
     (2, "95eb312ce0adfbe1176324b65540c5efeec8c5b0bbfbae27761b09ff4085fee16de373f59b45e9eca560be09641037bc"),
     (3, "7b801dddd185596b89c4ff547faea999c50187a79558a684cf634f0836c8340ef1e3ac73f9914312408e2d6f8adb1a04"),
     (4, "03129ca7c51d3ae1644b7084664bd132be53d90ec27abb4034a644c8c989301decd67def66f1916aab0a448c572bdd82"),
     (5, "584ab2165d5e4b90f1f949f676a341974437eb5067139620aefe8cd01fc3844dffea732c1c94a0ab86eca158f4c8a0a6"),
     (7, "3a831e423895e54489836c52fa7100c00512137323bb2cc5386027f26d6f611a8e417e71a91cff9b5490cdffa2ec0ed0"),
+    (8, "dac3d53acceccb7d0482b7805e46944fa03bad4eb367940be26e3969617a137d04c579f1d8c400f28e01d1407928d242"),
 ];
 
 #[test]

@@ -8,6 +8,8 @@ mod list;
 mod members;
 mod parameters;
 mod snapshots;
+mod stats;
+pub mod stream;
 mod tagged;
 mod timeline;
 mod webhooks;
@@ -33,6 +35,7 @@ use crate::domain::clock::Clock;
 use crate::domain::conversation::Interpretation;
 use crate::domain::ids::ConversationId;
 use crate::store::Store;
+use stream::Streams;
 
 /// What the private listener works with.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct Query {
     pub clock: Arc<dyn Clock>,
     /// Whose numbers those without a country's code are.
     pub country: Option<Country>,
+    /// The streams of those who follow along.
+    pub streams: Streams,
     /// Writes the metrics in Prometheus' text format.
     pub metrics: fn() -> String,
 }
@@ -69,6 +74,8 @@ impl Query {
             .route("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation)))
             .route("/v1/webhooks", readable(get(webhooks::list)))
             .route("/v1/gaps", readable(get(gaps::list)))
+            .route("/v1/stats", readable(get(stats::count)))
+            .route("/v1/stream", readable(get(stream::follow)))
             .route("/metrics", readable(get(move || async move { (text, metrics()) })))
             .route("/livez", readable(get(health::livez)))
             .route("/readyz", readable(get(health::readyz)))

@@ -1,6 +1,7 @@
 //! The store in one SQLite file: one connection writes, a few read.
 
 mod arrivals;
+mod changes;
 mod connection;
 mod derived;
 mod documents;
@@ -14,6 +15,7 @@ mod replies;
 mod rows;
 mod search;
 mod snapshots;
+mod stats;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -31,7 +33,7 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Sqlite, Transaction};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use writer::Writer;
@@ -42,6 +44,7 @@ use outage::Refusals;
 use super::{Discovery, GapPosition, Listed, Order, Page, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::call::CallList;
+use crate::domain::change::{Change, Place};
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Finding, Lease, Settlement, Urgency};
 use crate::domain::filter::Filter;
@@ -50,6 +53,7 @@ use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::reply::{NewReply, Reply};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
+use crate::domain::stats::{Span, Stats};
 
 /// Every migration, in order. One value for the daemon and the tests, so that both speak of the same files.
 pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -87,6 +91,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     queue: mpsc::Sender<writer::Append>,
     closing: CancellationToken,
+    written: watch::Receiver<()>,
     replies: replies::Waiting,
     /// Arrivals that could not be written.
     refusals: Refusals,
@@ -139,7 +144,8 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         .connect_with(common.read_only(true))
         .await
         .map_err(unopenable)?;
-    let connection = Arc::new(Mutex::new(WriteConnection::new(connection)));
+    let (committed, written) = watch::channel(());
+    let connection = Arc::new(Mutex::new(WriteConnection::new(connection, committed)));
     let (queue, arrivals) = mpsc::channel(QUEUE);
     let closing = CancellationToken::new();
     let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
@@ -149,6 +155,7 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
             readers,
             queue,
             closing,
+            written,
             replies: replies::Waiting::default(),
             refusals: Refusals::default(),
             _lock: lock,
@@ -389,6 +396,22 @@ impl Store for SqliteStore {
 
     async fn snapshot(&self, id: &ConversationId, number: u32) -> Result<Option<Snapshot>, StoreError> {
         snapshots::one(&mut *self.read().await?, id, number).await
+    }
+
+    async fn stats(&self, span: Span, now: Timestamp, patience: Duration) -> Result<Stats, StoreError> {
+        stats::count(&mut *self.read().await?, span, now, patience).await
+    }
+
+    async fn changes(&self, place: Place, limit: u32) -> Result<Vec<Change>, StoreError> {
+        changes::after(&mut *self.read().await?, place, limit).await
+    }
+
+    async fn end(&self) -> Result<Place, StoreError> {
+        changes::end(&mut *self.read().await?).await
+    }
+
+    fn written(&self) -> watch::Receiver<()> {
+        self.written.clone()
     }
 
     async fn beat(&self, at: Timestamp) -> Result<(), StoreError> {

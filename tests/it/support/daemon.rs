@@ -236,6 +236,11 @@ impl TestDaemon {
         format!("http://{}/", self.running().public).parse().expect("it is a URL")
     }
 
+    /// Where readers ask.
+    pub fn private_url(&self) -> Url {
+        format!("http://{}/", self.running().private).parse().expect("it is a URL")
+    }
+
     /// The store's file.
     pub fn store_path(&self) -> PathBuf {
         self.directory.path().join("conversationd.db")

@@ -5,3 +5,4 @@ pub mod daemon;
 pub mod data;
 pub mod keys;
 pub mod process;
+pub mod store;
