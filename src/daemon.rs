@@ -26,6 +26,7 @@ use crate::flow::receive::{self, Receiver};
 use crate::flow::reconcile::{self, Reconciler};
 use crate::http::auth::Access;
 use crate::http::query::Query;
+use crate::http::query::stream::Streams;
 use crate::http::serve::{Bounds, Server};
 use crate::http::webhooks::Webhooks;
 use crate::http::{Answers, Ncco};
@@ -178,6 +179,7 @@ pub async fn start(
         store: Arc::clone(&store),
         clock,
         country: config.default_country,
+        streams: Streams::new(lifecycle.clone()),
         metrics: telemetry::metrics_text,
         access,
     };
@@ -343,8 +345,14 @@ async fn feed_watchdog(store: Arc<dyn Store>, period: Duration, lifecycle: Lifec
 /// When the store cannot be opened.
 pub async fn reader(reading: &Reading, clock: Arc<dyn Clock>) -> Result<Query, DaemonError> {
     let store = store::open_reading(&reading.store).await?;
-    let access = Arc::new(Access::new(Vec::new(), &clock));
-    Ok(Query { store, clock, country: reading.default_country, metrics: telemetry::metrics_text, access })
+    Ok(Query {
+        store,
+        country: reading.default_country,
+        streams: Streams::new(Lifecycle::default()),
+        metrics: telemetry::metrics_text,
+        access: Arc::new(Access::new(Vec::new(), &clock)),
+        clock,
+    })
 }
 
 /// A token of the only application, or of the first.

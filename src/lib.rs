@@ -61,6 +61,9 @@
 //!
 //! A client that was written for Vonage is answered by [`flow::face`] with stored documents, in the
 //! [shape](vonage::shape) it asks for.
+//!
+//! Those who [follow along](http::query::stream) read what was [added](store::Store::changes) behind their own place
+//! in the logs, whenever [something was written](store::Store::written).
 
 pub mod cli;
 pub mod config;

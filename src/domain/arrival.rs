@@ -1,12 +1,14 @@
 //! One webhook as it was received: the first of the two logs.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::digest::Digest;
 use super::ids::{ApplicationId, ConversationId, Region};
 
 /// Which of Vonage's webhooks a request was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Endpoint {
     /// A call asks for its NCCO.
     Answer,

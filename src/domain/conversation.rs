@@ -56,11 +56,7 @@ impl Interpretation {
     /// Whether it is over at the instant `now`.
     #[must_use]
     pub fn state(&self, now: Timestamp) -> State {
-        match self.ending {
-            Ending::Open => State::Live,
-            Ending::Settling(at) if now < at => State::Live,
-            Ending::Settling(_) | Ending::Over => State::Ended,
-        }
+        self.ending.state(now)
     }
 }
 
@@ -74,6 +70,18 @@ pub enum Ending {
     Settling(Timestamp),
     /// Over.
     Over,
+}
+
+impl Ending {
+    /// Whether it is over at the instant `now`.
+    #[must_use]
+    pub fn state(self, now: Timestamp) -> State {
+        match self {
+            Self::Open => State::Live,
+            Self::Settling(at) if now < at => State::Live,
+            Self::Settling(_) | Self::Over => State::Ended,
+        }
+    }
 }
 
 /// Whether a conversation goes on.

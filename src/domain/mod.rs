@@ -2,6 +2,7 @@
 
 pub mod arrival;
 pub mod call;
+pub mod change;
 pub mod clock;
 pub mod conversation;
 pub mod digest;
@@ -15,4 +16,5 @@ pub mod number;
 pub mod reader;
 pub mod reply;
 pub mod snapshot;
+pub mod stats;
 pub mod timeline;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::domain::change::Place;
 use crate::domain::ids::ConversationId;
 use crate::store::{GapPosition, Position};
 
@@ -33,6 +34,22 @@ impl Cursor for GapPosition {
     fn decode(text: &str) -> Option<Self> {
         let (began_at, id) = timed(text)?;
         Some(Self { began_at, id: id.parse().ok()? })
+    }
+}
+
+impl Cursor for Place {
+    fn encode(&self) -> String {
+        format!("{}.{}.{}", self.arrival, self.snapshot, self.change)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (arrival, rest) = text.split_once('.')?;
+        let (snapshot, change) = rest.split_once('.')?;
+        Some(Self {
+            arrival: arrival.parse().ok()?,
+            snapshot: snapshot.parse().ok()?,
+            change: change.parse().ok()?,
+        })
     }
 }
 

@@ -138,6 +138,9 @@ impl From<ReceiveError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::TooLong) {
+            return Self::takes_too_long();
+        }
         tracing::error!(%error, "a reader could not be answered");
         match error {
             StoreError::Corrupt { .. } => Self::new(

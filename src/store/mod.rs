@@ -14,12 +14,15 @@ pub use sqlite::{MIGRATOR, Writer};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::call::CallList;
+use crate::domain::change::{Change, Place};
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Lease, Settlement, Urgency};
 use crate::domain::filter::Filter;
@@ -28,6 +31,7 @@ use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::reply::{NewReply, Reply};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
+use crate::domain::stats::{Span, Stats};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,9 @@ pub enum StoreError {
     /// More is waiting to be written than can be held. Trying again helps.
     #[error("the store is too far behind")]
     Behind,
+    /// A reader's question takes longer than readers may. A narrower one may not.
+    #[error("the question takes too long")]
+    TooLong,
     /// What it holds cannot be read back.
     #[error("the store holds an unreadable value: table {table}, column {column}")]
     Corrupt {
@@ -237,6 +244,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// One version, with its documents.
     async fn snapshot(&self, id: &ConversationId, number: u32) -> Result<Option<Snapshot>, StoreError>;
+
+    /// What is counted of the conversations and arrivals of a time, and of the store. Counting is given up after
+    /// `patience`: what was not counted by then is `None`.
+    async fn stats(&self, span: Span, now: Timestamp, patience: Duration) -> Result<Stats, StoreError>;
+
+    // --- following along
+
+    /// What happened after `place`: at most `limit` arrivals, snapshots and changed conversations each. Of several
+    /// changes of one conversation only the last is there.
+    async fn changes(&self, place: Place, limit: u32) -> Result<Vec<Change>, StoreError>;
+
+    /// The end of the logs: nothing has happened after it yet.
+    async fn end(&self) -> Result<Place, StoreError>;
+
+    /// Changes whenever something may have been written through this store. What others write into it does not
+    /// show here.
+    fn written(&self) -> watch::Receiver<()>;
 
     // --- what could not be seen
 

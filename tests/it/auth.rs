@@ -23,7 +23,7 @@ const TOKENS: [(&str, Scope); 3] =
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
 /// How the table's paths are asked for; a `{parameter}` is filled in.
-const ROUTES: [(Method, &str, Option<Scope>); 25] = [
+const ROUTES: [(Method, &str, Option<Scope>); 27] = [
     (Method::GET, "/", Some(Scope::Read)),
     (Method::GET, "/v1/conversations", Some(Scope::Read)),
     (Method::GET, "/v1/conversations/{id}", Some(Scope::Read)),
@@ -35,6 +35,8 @@ const ROUTES: [(Method, &str, Option<Scope>); 25] = [
     (Method::GET, "/v1/conversations/{id}/webhooks", Some(Scope::Raw)),
     (Method::GET, "/v1/webhooks", Some(Scope::Raw)),
     (Method::GET, "/v1/gaps", Some(Scope::Read)),
+    (Method::GET, "/v1/stats", Some(Scope::Read)),
+    (Method::GET, "/v1/stream", Some(Scope::Read)),
     (Method::GET, "/openapi.json", Some(Scope::Read)),
     (Method::GET, "/docs", Some(Scope::Read)),
     (Method::GET, "/docs/{*file}", Some(Scope::Read)),

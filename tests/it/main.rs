@@ -30,6 +30,8 @@ mod search;
 mod secrets;
 mod shape;
 mod signature;
+mod stats;
 mod store;
+mod stream;
 mod support;
 mod webhook;

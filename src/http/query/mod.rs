@@ -11,6 +11,8 @@ mod members;
 pub mod openapi;
 mod parameters;
 mod snapshots;
+mod stats;
+pub mod stream;
 mod tagged;
 mod timeline;
 mod webhooks;
@@ -44,6 +46,7 @@ use crate::domain::conversation::Interpretation;
 use crate::domain::ids::ConversationId;
 use crate::store::Store;
 use openapi::Problems;
+use stream::Streams;
 
 /// What the private listener works with.
 #[derive(Debug, Clone)]
@@ -54,6 +57,8 @@ pub struct Query {
     pub clock: Arc<dyn Clock>,
     /// Whose numbers those without a country's code are.
     pub country: Option<Country>,
+    /// The streams of those who follow along.
+    pub streams: Streams,
     /// Writes the metrics in Prometheus' text format.
     pub metrics: fn() -> String,
     /// Decides who is let in.
@@ -75,6 +80,8 @@ pub fn routes() -> Vec<Route<Query>> {
         Route::raw("/v1/conversations/{id}/webhooks", readable(get(webhooks::of_conversation))),
         Route::raw("/v1/webhooks", readable(get(webhooks::list))),
         Route::read("/v1/gaps", readable(get(gaps::list))),
+        Route::read("/v1/stats", readable(get(stats::count))),
+        Route::read("/v1/stream", readable(get(stream::follow))),
         Route::read(docs::DESCRIPTION, readable(get(docs::description))),
         Route::page("/docs", readable(get(docs::page))),
         Route::page("/docs/{*file}", readable(get(docs::file))),

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 use super::super::health;
 use super::super::problem::ProblemAnswer;
 use super::list::{DEFAULT_LIMIT, MAX_LIMIT};
-use super::{conversations, face, gaps, members, snapshots, timeline, webhooks};
+use super::{conversations, face, gaps, members, snapshots, stats, stream, timeline, webhooks};
 use crate::domain::filter::Filter;
 
 /// The parameters of every list.
@@ -177,6 +177,8 @@ impl Modify for Bearer {
         webhooks::of_conversation,
         webhooks::list,
         gaps::list,
+        stats::count,
+        stream::follow,
         face::conversation,
         face::members,
         face::member,

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Sqlite, query};
+use tokio::sync::watch;
 
 use super::StoreError;
 
@@ -16,11 +17,13 @@ pub(super) struct WriteConnection {
     /// Whether a transaction may be open: it was begun and not seen to end, because it failed or because
     /// whoever began it has gone away.
     unsettled: bool,
+    /// Told of each commit, without waiting for whoever listens.
+    written: watch::Sender<()>,
 }
 
 impl WriteConnection {
-    pub(super) fn new(inner: SqliteConnection) -> Self {
-        Self { inner, unsettled: false }
+    pub(super) fn new(inner: SqliteConnection, written: watch::Sender<()>) -> Self {
+        Self { inner, unsettled: false, written }
     }
 
     /// Begins a transaction that writes. It takes the lock at once: a reader that becomes a writer half way
@@ -39,6 +42,7 @@ impl WriteConnection {
     ) -> Result<(), StoreError> {
         self.settle().await;
         statement.execute(&mut self.inner).await?;
+        self.written.send_replace(());
         Ok(())
     }
 
@@ -60,6 +64,7 @@ impl WriteTransaction<'_> {
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         query("COMMIT").execute(&mut self.0.inner).await?;
         self.0.unsettled = false;
+        self.0.written.send_replace(());
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{query, query_scalar};
 
 use super::rows::Table;
-use super::{Stale, StoreError, json};
+use super::{Stale, StoreError, changes, json};
 use crate::domain::conversation::{Ending, Interpretation, Leg, LegSource, Member};
 use crate::domain::history::Revision;
 use crate::domain::ids::ConversationId;
@@ -84,10 +84,7 @@ pub(super) async fn save(
     let claimed: HashSet<&str> = claimed.iter().map(String::as_str).collect();
     newest.retain(|id, _| claimed.contains(id.as_str()));
     let ids: Vec<&ConversationId> = newest.keys().copied().collect();
-    query("DELETE FROM conversations WHERE id IN (SELECT value FROM json_each(?))")
-        .bind(json(&ids))
-        .execute(&mut *connection)
-        .await?;
+    let before = changes::delete(connection, &json(&ids)).await?;
     let rows = Rows::of(newest.values().map(|(interpretation, _)| *interpretation));
     for (statement, rows) in [
         (INSERT_CONVERSATIONS, json(&rows.conversations)),
@@ -100,7 +97,7 @@ pub(super) async fn save(
     ] {
         query(statement).bind(rows).execute(&mut *connection).await?;
     }
-    Ok(())
+    changes::number(connection, newest.values().map(|(interpretation, _)| *interpretation), &before).await
 }
 
 const INSERT_CONVERSATIONS: &str = "
@@ -262,7 +259,7 @@ fn conversation(one: &Interpretation) -> Value {
 }
 
 /// `over_from`: the instant from which on the conversation counts as ended.
-fn over_from(ending: Ending) -> Option<i64> {
+pub(super) fn over_from(ending: Ending) -> Option<i64> {
     match ending {
         Ending::Open => None,
         Ending::Settling(at) => Some(at.as_microsecond()),

@@ -1,6 +1,7 @@
 //! The store in one SQLite file: one connection writes, a few read.
 
 mod arrivals;
+mod changes;
 mod connection;
 mod derived;
 mod documents;
@@ -14,9 +15,12 @@ mod replies;
 mod rows;
 mod search;
 mod snapshots;
+mod stats;
+mod time_box;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,17 +35,19 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Sqlite, Transaction};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use writer::Writer;
 
 use connection::WriteConnection;
 use outage::Refusals;
+use time_box::TimeBox;
 
 use super::{Discovery, GapPosition, Listed, Order, Page, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::call::CallList;
+use crate::domain::change::{Change, Place};
 use crate::domain::conversation::Interpretation;
 use crate::domain::fetch::{Finding, Lease, Settlement, Urgency};
 use crate::domain::filter::Filter;
@@ -50,6 +56,7 @@ use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::reply::{NewReply, Reply};
 use crate::domain::snapshot::{Digests, Sighting, Snapshot};
+use crate::domain::stats::{Span, Stats};
 
 /// Every migration, in order. One value for the daemon and the tests, so that both speak of the same files.
 pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -59,6 +66,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections for readers: as many queries at once as two cores can do something with.
 const READERS: u32 = 4;
+
+/// How long a reader's question may take, and wait for its turn: within what answers may take over HTTP.
+const READING: Duration = Duration::from_secs(10);
 
 /// Statements kept prepared: inserts of 1 to [`arrivals::MAX_ROWS`] rows are statements of their own.
 const PREPARED_STATEMENTS: usize = 400;
@@ -85,13 +95,37 @@ pub struct SqliteStore {
     /// An async mutex: held for whole transactions, given in the order of asking.
     connection: Arc<Mutex<WriteConnection>>,
     readers: SqlitePool,
+    /// Apart from the daemon's own: whoever reads much must not hold up what is to be looked at.
+    askers: SqlitePool,
     queue: mpsc::Sender<writer::Append>,
     closing: CancellationToken,
+    written: watch::Receiver<()>,
     replies: replies::Waiting,
     /// Arrivals that could not be written.
     refusals: Refusals,
     /// Held open for its lock alone.
     _lock: Option<File>,
+}
+
+/// A view of the store for as long as a reader has time. It ends with the time box, whoever waits.
+#[derive(Debug)]
+struct Asking {
+    transaction: Transaction<'static, Sqlite>,
+    _time_box: TimeBox,
+}
+
+impl Deref for Asking {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Asking {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
 }
 
 /// Opens the file for the only daemon on it.
@@ -134,11 +168,14 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
     } else {
         expect_own_schema(&mut connection).await?;
     }
-    Ok(SqliteStore::over(connection, readers(common.read_only(true)).await.map_err(unopenable)?, lock))
+    Ok(SqliteStore::over(connection, pools(common.read_only(true)).await.map_err(unopenable)?, lock))
 }
 
-async fn readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
-    SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await
+/// One pool for the daemon itself and one for its readers.
+async fn pools(options: SqliteConnectOptions) -> Result<[SqlitePool; 2], sqlx::Error> {
+    let pool = SqlitePoolOptions::new().max_connections(READERS);
+    let askers = pool.clone().acquire_timeout(READING).connect_with(options.clone()).await?;
+    Ok([pool.connect_with(options).await?, askers])
 }
 
 /// Opens a file that is there, to read it only.
@@ -169,7 +206,7 @@ pub async fn open_reading(path: &Path) -> Result<SqliteStore, StoreError> {
         why: error.to_string(),
     })?;
     expect_own_schema(&mut connection).await?;
-    Ok(SqliteStore::over(connection, readers(chosen).await?, None).0)
+    Ok(SqliteStore::over(connection, pools(chosen).await?, None).0)
 }
 
 /// Makes the file where there is none, so that its mode is right before there is anything in it. SQLite
@@ -227,21 +264,28 @@ async fn expect_own_schema(connection: &mut SqliteConnection) -> Result<(), Stor
 impl From<sqlx::Error> for StoreError {
     /// A statement failed. SQLite's own words name tables and the state of the disk, never values.
     fn from(error: sqlx::Error) -> Self {
+        if time_box::is_over(&error) || matches!(error, sqlx::Error::PoolTimedOut) {
+            return Self::TooLong;
+        }
         Self::Unavailable(error.to_string())
     }
 }
 
 impl SqliteStore {
-    fn over(connection: SqliteConnection, readers: SqlitePool, lock: Option<File>) -> (Self, Writer) {
-        let connection = Arc::new(Mutex::new(WriteConnection::new(connection)));
+    fn over(connection: SqliteConnection, pools: [SqlitePool; 2], lock: Option<File>) -> (Self, Writer) {
+        let [readers, askers] = pools;
+        let (committed, written) = watch::channel(());
+        let connection = Arc::new(Mutex::new(WriteConnection::new(connection, committed)));
         let (queue, arrivals) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
         let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
         let store = Self {
             connection,
             readers,
+            askers,
             queue,
             closing,
+            written,
             replies: replies::Waiting::default(),
             refusals: Refusals::default(),
             _lock: lock,
@@ -249,6 +293,14 @@ impl SqliteStore {
         (store, writer)
     }
 
+    /// A view of the store for a reader, who has a time to keep to.
+    async fn ask(&self) -> Result<Asking, StoreError> {
+        let mut transaction = self.askers.begin().await?;
+        let time_box = TimeBox::begin(&mut transaction, READING).await?;
+        Ok(Asking { transaction, _time_box: time_box })
+    }
+
+    /// A view of the store for the daemon itself.
     async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.readers.begin().await?)
     }
@@ -291,12 +343,12 @@ impl Store for SqliteStore {
     }
 
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError> {
-        let mut arrivals = arrivals::of_conversations(&mut *self.read().await?, &json(&[id])).await?;
+        let mut arrivals = arrivals::of_conversations(&mut *self.ask().await?, &json(&[id])).await?;
         Ok(arrivals.remove(id.as_str()).unwrap_or_default())
     }
 
     async fn newest_arrivals(&self, limit: u32, after: Option<i64>) -> Result<Vec<Arrival>, StoreError> {
-        arrivals::newest(&mut *self.read().await?, limit, after).await
+        arrivals::newest(&mut *self.ask().await?, limit, after).await
     }
 
     async fn reply(&self, reply: NewReply) -> Result<(), StoreError> {
@@ -320,7 +372,7 @@ impl Store for SqliteStore {
     }
 
     async fn replies(&self, id: &ConversationId) -> Result<Vec<Reply>, StoreError> {
-        replies::of_conversation(&mut *self.read().await?, id).await
+        replies::of_conversation(&mut *self.ask().await?, id).await
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
@@ -418,23 +470,39 @@ impl Store for SqliteStore {
         now: Timestamp,
         page: &Page<Position>,
     ) -> Result<Vec<Listed>, StoreError> {
-        search::conversations(&mut *self.read().await?, filter, now, page).await
+        search::conversations(&mut *self.ask().await?, filter, now, page).await
     }
 
     async fn conversation(&self, id: &ConversationId) -> Result<Option<Interpretation>, StoreError> {
-        queries::conversation(&mut *self.read().await?, id).await
+        queries::conversation(&mut *self.ask().await?, id).await
     }
 
     async fn resolve(&self, id: &str) -> Result<Option<ConversationId>, StoreError> {
-        queries::resolve(&mut *self.read().await?, id).await
+        queries::resolve(&mut *self.ask().await?, id).await
     }
 
     async fn snapshots(&self, id: &ConversationId) -> Result<Vec<Digests>, StoreError> {
-        snapshots::digests(&mut *self.read().await?, id).await
+        snapshots::digests(&mut *self.ask().await?, id).await
     }
 
     async fn snapshot(&self, id: &ConversationId, number: u32) -> Result<Option<Snapshot>, StoreError> {
-        snapshots::one(&mut *self.read().await?, id, number).await
+        snapshots::one(&mut *self.ask().await?, id, number).await
+    }
+
+    async fn stats(&self, span: Span, now: Timestamp, patience: Duration) -> Result<Stats, StoreError> {
+        stats::count(&mut *self.ask().await?, span, now, patience).await
+    }
+
+    async fn changes(&self, place: Place, limit: u32) -> Result<Vec<Change>, StoreError> {
+        changes::after(&mut *self.ask().await?, place, limit).await
+    }
+
+    async fn end(&self) -> Result<Place, StoreError> {
+        changes::end(&mut *self.ask().await?).await
+    }
+
+    fn written(&self) -> watch::Receiver<()> {
+        self.written.clone()
     }
 
     async fn beat(&self, at: Timestamp) -> Result<(), StoreError> {
@@ -486,11 +554,11 @@ impl Store for SqliteStore {
     }
 
     async fn gaps(&self, limit: u32, after: Option<GapPosition>) -> Result<Vec<Gap>, StoreError> {
-        gaps::list(&mut *self.read().await?, limit, after).await
+        gaps::list(&mut *self.ask().await?, limit, after).await
     }
 
     async fn gaps_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Gap>, StoreError> {
-        gaps::between(&mut *self.read().await?, from, to).await
+        gaps::between(&mut *self.ask().await?, from, to).await
     }
 
     async fn keep_listed(&self, list: CallList) -> Result<Discovery, StoreError> {

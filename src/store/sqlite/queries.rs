@@ -72,7 +72,8 @@ pub(super) async fn assembled(
     Ok(listed)
 }
 
-fn conversation_row(row: &SqliteRow) -> Result<Listed, StoreError> {
+/// A row of `conversations`, without members and legs.
+pub(super) fn conversation_row(row: &SqliteRow) -> Result<Listed, StoreError> {
     let id = CONVERSATIONS.parsed(row, "id", |text| ConversationId::parse(text).ok())?;
     let position = Position { listed_at: CONVERSATIONS.instant(row, "listed_at")?, id: id.clone() };
     let over_from = CONVERSATIONS.instant_option(row, "over_from")?;

@@ -6,3 +6,4 @@ pub mod data;
 pub mod json;
 pub mod keys;
 pub mod process;
+pub mod store;
