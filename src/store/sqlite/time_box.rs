@@ -39,3 +39,35 @@ impl TimeBox {
 pub(super) fn is_over(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some(INTERRUPTED))
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions, query_scalar};
+
+    use super::*;
+
+    /// Endless, for all that a test can wait for.
+    const LONG: &str = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers)
+                        SELECT count(*) FROM numbers";
+
+    #[tokio::test]
+    async fn a_question_is_given_up_after_its_time_and_the_next_has_its_own() {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let mut connection = options.connect().await.expect("memory can be had");
+        for _ in 0..2 {
+            let time_box = TimeBox::begin(&mut connection, Duration::from_millis(20)).await;
+            let time_box = time_box.expect("the connection is open");
+            let outcome = query_scalar::<_, i64>(LONG).fetch_one(&mut connection).await;
+            let error = outcome.expect_err("it does not end by itself");
+            assert!(is_over(&error), "{error}");
+            assert!(matches!(StoreError::from(error), StoreError::TooLong));
+            drop(time_box);
+            let short =
+                format!("{LONG} LIMIT 1").replace("n + 1 FROM numbers", "n + 1 FROM numbers WHERE n < 99999");
+            let counted: i64 =
+                query_scalar(sqlx::AssertSqlSafe(short)).fetch_one(&mut connection).await.expect("it ends");
+            assert_eq!(counted, 99_999, "outside a time box nothing is given up");
+        }
+    }
+}
