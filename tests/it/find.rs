@@ -51,6 +51,36 @@ async fn a_call_is_found_by_whatever_is_known_of_it() {
 }
 
 #[tokio::test]
+async fn a_number_without_a_countrys_code_is_one_of_the_default_country() {
+    let query = "default_country = \"GB\"".to_owned();
+    let daemon = World { signatures: "off", query, ..World::default() }.start().await;
+    start(&daemon, 1, "447700900001").await;
+    daemon.wait_for("CON-00001", |_| true).await;
+    for number in ["07700900001", "07700%20900%20001", "(07700)900001", "0770*", "447700900001"] {
+        let list = daemon.get(&format!("/v1/conversations?number={number}")).await.json();
+        assert_eq!(ids(&list), ["CON-00001"], "{number}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_compressed_for_whoever_accepts_it() {
+    let daemon = recorded().await;
+    let path = format!("/v1/conversations/{TUTORIAL}");
+    let plain = daemon.get(&path).await;
+    for encoding in ["gzip", "zstd"] {
+        let response = daemon.get_raw(&path, "accept-encoding", encoding).await;
+        assert_eq!(response.headers()["content-encoding"], encoding);
+        let bytes = response.bytes().await.unwrap();
+        let whole = match encoding {
+            "gzip" => None,
+            _ => Some(zstd::decode_all(bytes.as_ref()).unwrap()),
+        };
+        assert!(bytes.len() < plain.text.len());
+        assert!(whole.is_none_or(|whole| whole == plain.text.as_bytes()));
+    }
+}
+
+#[tokio::test]
 async fn a_condition_that_makes_no_sense_is_refused_with_what_would() {
     let daemon = World::default().start().await;
     for (asked, word) in [

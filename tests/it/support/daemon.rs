@@ -324,6 +324,12 @@ impl TestDaemon {
         reply(self.http.get(url).header(name, value).send().await.expect("the daemon replies")).await
     }
 
+    /// Asks the private listener with a header, and leaves the body as it is.
+    pub async fn get_raw(&self, path: &str, name: &str, value: &str) -> reqwest::Response {
+        let url = format!("http://{}{path}", self.running().private);
+        self.http.get(url).header(name, value).send().await.expect("the daemon replies")
+    }
+
     /// Asks the private listener, and leaves the body to be read.
     pub async fn get_unread(&self, path: &str) -> reqwest::Result<reqwest::Response> {
         self.http.get(format!("http://{}{path}", self.running().private)).send().await
