@@ -418,7 +418,7 @@ async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let pause = Duration::from_secs(7);
     scene.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(pause) });
     assert!(matches!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Throttled(_)))));
-    assert!(!scene.pace.spare(), "the pause holds for everybody");
+    assert!(scene.pace.spare().await.is_none(), "the pause holds for everybody");
 }
 
 fn seen(look: Look) -> Sighting {
