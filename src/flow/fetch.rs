@@ -21,7 +21,7 @@ use crate::domain::gap::Cause;
 use crate::domain::ids::{ApplicationId, Region};
 use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
-use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
+use crate::vonage::client::{Asked, Client, EventTurns, HostAnswer, Look, Looked, NoAnswer};
 use crate::vonage::pace::{Outlook, Pace, Work};
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
@@ -199,7 +199,7 @@ impl Fetcher {
         let state = match &look {
             // It decides nothing for the others, and takes the whole history to find out.
             Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
-            Look::Seen(_) | Look::Unchanged(_) | Look::NotYet(_) | Look::Interrupted(..) => {
+            Look::Seen(_) | Look::Unchanged { .. } | Look::NotYet(_) | Look::Interrupted(..) => {
                 self.state_after(&lease, &look, now).await
             }
         };
@@ -216,7 +216,9 @@ impl Fetcher {
         };
         let (id, known) = (&lease.conversation_id, lease.known.as_ref());
         let (region, urgency) = (lease.state.region.as_ref(), lease.urgency);
-        let Looked { look, answers } = client.look(Asked { id, known, region, urgency }).await;
+        let is_for_events = lease.state.urgency == Urgency::Events;
+        let events = if is_for_events { EventTurns::Own } else { EventTurns::Spare };
+        let Looked { look, answers } = client.look(Asked { id, known, region, urgency, events }).await;
         for answer in answers {
             self.observe(application, answer, began_at);
         }
@@ -327,7 +329,7 @@ impl Fetcher {
 fn outcome(look: &Look) -> &'static str {
     match look {
         Look::Seen(_) => "seen",
-        Look::Unchanged(_) => "unchanged",
+        Look::Unchanged { .. } => "unchanged",
         Look::Gone(_) => "gone",
         Look::NotYet(_) => "not yet",
         Look::Interrupted(..) => "interrupted",

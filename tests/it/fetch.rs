@@ -303,6 +303,34 @@ async fn a_look_is_not_in_the_way_of_its_own_events() {
 }
 
 #[tokio::test]
+async fn events_that_were_left_are_read_two_seconds_later_though_nothing_changed() {
+    let (mut world, clock) = standing_still_at("2026-03-09T10:15:30Z");
+    // Each look needs the only turn there is, so that none is ever to spare.
+    (world.signatures, world.more) = ("off", "requests_per_second = 1");
+    let daemon = world.start().await;
+    let id = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
+    let put = |below: &str, body: Value| {
+        daemon.vonage.serve_document(&format!("/v0.3/conversations/{id}{below}"), 200, body.to_string());
+    };
+    put("", json!({"id": id, "sequence_number": 3}));
+    put("/members", json!({"_embedded": {"members": []}}));
+    put("/events", json!([{"id": 3, "type": "custom:a", "body": {}}]));
+    let tell = |status: &str| json!({"conversation_uuid": id, "uuid": "a", "status": status}).to_string();
+    assert_eq!(daemon.post_event(tell("started")).await.status, 204);
+    daemon.wait_for(id, |one| one["capture"]["snapshots"] == 1).await;
+
+    daemon.advance(&clock, SignedDuration::from_secs(1));
+    assert_eq!(daemon.post_event(tell("ringing")).await.status, 204);
+    daemon.wait_for(id, |one| one["capture"]["last_at"] == "2026-03-09T10:15:31.000Z").await;
+    let asked_for_events = || daemon.vonage.requests().iter().any(|one| one.path.contains("/events"));
+    assert!(!asked_for_events());
+
+    daemon.advance(&clock, SignedDuration::from_secs(2));
+    daemon.wait_for(id, |one| one["capture"]["snapshots"] == 2).await;
+    assert!(asked_for_events());
+}
+
+#[tokio::test]
 async fn a_restart_resumes_what_is_owed() {
     let mut daemon = World::default().start().await;
     daemon.vonage.answer_next(1000, Fault::Status(503));
