@@ -34,7 +34,7 @@ use crate::lifecycle::{self, End, Lifecycle, Status};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::upstream::Upstream;
-use crate::vonage::client::{self, Asked, Client, Look};
+use crate::vonage::client::{self, Asked, Client, EventTurns, Look};
 use crate::vonage::pace::Pace;
 use crate::vonage::region::RegionHosts;
 use crate::vonage::signature::{Signer, Verifier};
@@ -381,9 +381,10 @@ pub async fn look(
     let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
     let clients = clients(config, &pace, &clock)?;
     let client = clients.get(&application.id).expect("there is a client for each application");
-    match client.look(Asked { id, known: None, region: None, urgency: Urgency::Changed }).await.look {
+    let (urgency, events) = (Urgency::Changed, EventTurns::Spare);
+    match client.look(Asked { id, known: None, region: None, urgency, events }).await.look {
         Look::Seen(sighting) | Look::Interrupted(sighting, _) => Ok(sighting),
-        Look::Unchanged(_) => unreachable!("nothing was known that could be unchanged"),
+        Look::Unchanged { .. } => unreachable!("nothing was known that could be unchanged"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),
         Look::Refused(status) => Err(DaemonError::Refused(status)),
         Look::NoApplication => Err(DaemonError::NoApplication),

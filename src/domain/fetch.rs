@@ -50,8 +50,8 @@ pub enum Urgency {
     /// Nothing was heard, and some time has passed.
     #[default]
     Poll,
-    /// An extra that must never hold up any other.
-    Spare,
+    /// There is nothing but events that an earlier look had no request to spare for. It stands with the polls.
+    Events,
 }
 
 impl Urgency {
@@ -63,7 +63,7 @@ impl Urgency {
             Self::Last => 1,
             Self::Changed => 2,
             Self::Poll => 3,
-            Self::Spare => 4,
+            Self::Events => 4,
         }
     }
 
@@ -74,7 +74,7 @@ impl Urgency {
     }
 
     /// Every urgency, the most urgent first.
-    pub const ALL: [Self; 5] = [Self::Unseen, Self::Last, Self::Changed, Self::Poll, Self::Spare];
+    pub const ALL: [Self; 5] = [Self::Unseen, Self::Last, Self::Changed, Self::Poll, Self::Events];
 }
 
 /// Why looking at a conversation stopped without an answer.

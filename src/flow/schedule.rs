@@ -7,7 +7,8 @@ use crate::domain::fetch::{FetchState, Finding, Lease, Settlement, Trouble, Urge
 use crate::domain::snapshot::EventsRead;
 use crate::vonage::client::{Failure, Look};
 
-/// How soon a look is taken again for events that it had no request to spare for.
+/// How soon a look is taken for events that the last one had no request to spare for. It asks for them as a poll
+/// does: on a busy day there may never be one to spare before the call ends.
 const FOR_EVENTS: SignedDuration = SignedDuration::from_secs(2);
 
 /// How patiently conversations are followed.
@@ -35,7 +36,7 @@ impl Patience {
     pub(super) fn settle(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> Settlement {
         let finding = match look {
             Look::Seen(sighting) | Look::Interrupted(sighting, _) => Finding::Seen(sighting.clone()),
-            Look::Unchanged(at) => Finding::Unchanged(*at),
+            Look::Unchanged { at, .. } => Finding::Unchanged(*at),
             _ => Finding::Nothing,
         };
         Settlement {
@@ -51,12 +52,10 @@ impl Patience {
         let Circumstances { state, now, jitter } = circumstances;
         match look {
             Look::Seen(sighting) => {
-                let next = self.poll(before, state, now);
-                let postponed = matches!(sighting.events, EventsRead::Postponed { .. });
-                let due_at = if postponed { Some(now + FOR_EVENTS) } else { next.due_at };
-                FetchState { due_at, region: sighting.region.clone(), ..next }
+                let next = self.after_answer(before, sighting.events, circumstances);
+                FetchState { region: sighting.region.clone(), ..next }
             }
-            Look::Unchanged(_) => self.poll(before, state, now),
+            Look::Unchanged { events, .. } => self.after_answer(before, *events, circumstances),
             // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
             Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },
@@ -83,7 +82,16 @@ impl Patience {
         }
     }
 
-    fn poll(self, before: &FetchState, state: State, now: Timestamp) -> FetchState {
+    fn after_answer(
+        self,
+        before: &FetchState,
+        events: EventsRead,
+        circumstances: Circumstances,
+    ) -> FetchState {
+        let Circumstances { state, now, .. } = circumstances;
+        if matches!(events, EventsRead::Postponed { .. }) {
+            return FetchState { due_at: Some(now + FOR_EVENTS), urgency: Urgency::Events, ..fresh(before) };
+        }
         let due_at = (state == State::Live).then(|| now + self.poll_interval);
         FetchState { due_at, ..fresh(before) }
     }

@@ -16,7 +16,7 @@ use crate::domain::call::ListedCall;
 use crate::domain::clock::Clock;
 use crate::domain::fetch::{Known, Urgency};
 use crate::domain::ids::{ConversationId, Region};
-use crate::domain::snapshot::Sighting;
+use crate::domain::snapshot::{EventsRead, Sighting};
 
 /// What a look is to be at, and how.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,17 @@ pub struct Asked<'a> {
     pub region: Option<&'a Region>,
     /// Who is let go first when turns are scarce.
     pub urgency: Urgency,
+    /// Which turns the event list is read with.
+    pub events: EventTurns,
+}
+
+/// Which turns a look reads the event list with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventTurns {
+    /// Those that nobody else wants. Where there are none, the list is left to a later look.
+    Spare,
+    /// Some of the look's own, as urgent as its others: an earlier look has left the list.
+    Own,
 }
 
 /// What one look found.
@@ -37,7 +48,12 @@ pub enum Look {
     /// The conversation as it is now.
     Seen(Sighting),
     /// Vonage has counted no event since the known snapshot.
-    Unchanged(Timestamp),
+    Unchanged {
+        /// When the look ended.
+        at: Timestamp,
+        /// How far the event list was read. It told nothing new.
+        events: EventsRead,
+    },
     /// A conversation that was known here is known no more there.
     Gone(Timestamp),
     /// Vonage does not know the conversation, and it was never seen here.
@@ -125,7 +141,7 @@ pub struct Settings {
     pub api_url: Url,
     /// Which shape to ask for.
     pub family: Family,
-    /// Whether a conversation's event list is read, where turns are to spare.
+    /// Whether a conversation's event list is read.
     pub events: bool,
     /// Where the regions are asked.
     pub regions: RegionHosts,
@@ -167,7 +183,7 @@ impl Client {
             }
             Err(Miss::Failed(failure)) => Look::Unreachable(failure),
         };
-        if matches!(look, Look::Seen(_) | Look::Unchanged(_)) {
+        if matches!(look, Look::Seen(_) | Look::Unchanged { .. }) {
             answers.retain(|answer| answer.outcome.is_ok());
         }
         Looked { look, answers }

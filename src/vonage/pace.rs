@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::domain::fetch::Urgency;
 
 /// The window in which at most `limit` requests begin. A second, and what a request may be held up on its
-/// way: requests that are counted at the other end must not bunch up to more than the limit there.
+/// way: requests that are counted at the other end must not bunch up to more than the limit there. What
+/// differs by more on the way, such as a connection that has to be made first, cannot be known here.
 const WINDOW: Duration = Duration::from_millis(1_050);
 
 /// At most so many requests a second. A new call needs several at once and then none for a while, so a
@@ -22,8 +23,9 @@ pub struct Pace {
     limit: usize,
     /// A std mutex: never held across an await.
     turns: Mutex<Turns>,
-    /// Tells those who wait that one of them has gone: another may be the first now.
-    gone: Notify,
+    /// Tells those who wait that it may be different now: one of them has gone, a request has begun, or it is
+    /// known what work there is.
+    changed: Notify,
 }
 
 /// A place in the queue: urgency, and then the order of asking.
@@ -31,11 +33,13 @@ type Ticket = (Urgency, u64);
 
 #[derive(Debug, Default)]
 struct Turns {
-    /// When the last turns were given: at most `limit` of them.
-    given: VecDeque<Instant>,
+    /// When the last requests began, the oldest first: at most `limit` of them.
+    begun: VecDeque<Instant>,
+    /// The turns that were given and whose requests have yet to begin.
+    given: usize,
     paused_until: Option<Instant>,
     waiting: BTreeSet<Ticket>,
-    claims: u32,
+    work: Work,
     asked: u64,
 }
 
@@ -44,8 +48,20 @@ enum Answer {
     Go,
     /// The first in the queue, but not before this instant.
     NotBefore(Instant),
-    /// Others are to go before.
+    /// Others are to go before, or to begin.
     Queue,
+}
+
+/// Whether there is work that has not asked for its turns yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Work {
+    /// There is none.
+    #[default]
+    None,
+    /// Somebody is finding out.
+    Unknown,
+    /// There is some: no turn is to spare.
+    Due,
 }
 
 impl Pace {
@@ -53,17 +69,18 @@ impl Pace {
     #[must_use]
     pub fn new(limit: NonZeroU32) -> Self {
         let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
-        Self { limit, turns: Mutex::default(), gone: Notify::new() }
+        Self { limit, turns: Mutex::default(), changed: Notify::new() }
     }
 
     /// Returns when a request may be sent: a free turn goes to the most urgent who waits, and among equals to
     /// whoever asked first. Who stops waiting has taken nothing.
-    pub async fn turn(&self, urgency: Urgency) {
-        self.wait(urgency, |turns| turns.give(self.limit)).await;
+    pub async fn turn(&self, urgency: Urgency) -> Turn<'_> {
+        self.wait(urgency, |turns| turns.given += 1).await;
+        Turn(self)
     }
 
     /// Returns when a request of this urgency could be sent, and takes nothing: for those who have yet to find
-    /// out what to ask. Counted is when a request goes, which must not be long after its turn.
+    /// out what to ask.
     pub async fn ready(&self, urgency: Urgency) {
         self.wait(urgency, |_| {}).await;
     }
@@ -72,7 +89,7 @@ impl Pace {
         let waiter = Waiter::new(self, urgency);
         loop {
             // Made before the question is asked, so that nobody can go unnoticed in between.
-            let gone = self.gone.notified();
+            let changed = self.changed.notified();
             let answer = {
                 let mut turns = self.turns();
                 let answer = turns.answer(waiter.ticket, self.limit);
@@ -86,29 +103,36 @@ impl Pace {
                 Answer::NotBefore(until) => {
                     tokio::select! {
                         () = tokio::time::sleep_until(until) => {}
-                        () = gone => {}
+                        () = changed => {}
                     }
                 }
-                Answer::Queue => gone.await,
+                Answer::Queue => changed.await,
             }
         }
     }
 
-    /// Leaves nothing to spare until it is dropped: there is work that has not asked for its turns yet.
+    /// Lets the one who brings work tell of it, before it asks for its turns.
     #[must_use]
-    pub fn claim(&self) -> Claim<'_> {
-        self.turns().claims += 1;
-        Claim(self)
+    pub fn outlook(&self) -> Outlook<'_> {
+        Outlook(self)
     }
 
-    /// Takes a turn if one is free at once and nobody waits for it. Otherwise takes nothing.
-    pub fn spare(&self) -> bool {
-        let mut turns = self.turns();
-        let free = turns.waiting.is_empty() && turns.claims == 0 && turns.opens(self.limit).is_none();
-        if free {
-            turns.give(self.limit);
+    /// A turn if one is free at once, nobody waits for it and no work is due. Otherwise takes nothing. While it
+    /// is not known whether work is due, this waits to hear: a look that has just begun must not lose its extra
+    /// to the search for the next.
+    pub async fn spare(&self) -> Option<Turn<'_>> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut turns = self.turns();
+                if turns.work != Work::Unknown {
+                    let is_spare = turns.has_spare(self.limit);
+                    turns.given += usize::from(is_spare);
+                    return is_spare.then(|| Turn(self));
+                }
+            }
+            changed.await;
         }
-        free
     }
 
     /// Lets nobody have a turn for the time `pause`, whoever waits already included: Vonage said that it is
@@ -126,38 +150,61 @@ impl Pace {
 
 impl Turns {
     fn answer(&self, ticket: Ticket, limit: usize) -> Answer {
-        if self.waiting.first() != Some(&ticket) {
+        if self.waiting.first() == Some(&ticket) { self.room(limit) } else { Answer::Queue }
+    }
+
+    fn has_spare(&self, limit: usize) -> bool {
+        self.work == Work::None && self.waiting.is_empty() && matches!(self.room(limit), Answer::Go)
+    }
+
+    /// Whether a turn can be given to the first in the queue: after the pause, and when enough of the last
+    /// requests have left the window. Those that have yet to begin will be in it.
+    fn room(&self, limit: usize) -> Answer {
+        if self.given >= limit {
             return Answer::Queue;
         }
-        if let Some(until) = self.opens(limit) {
-            return Answer::NotBefore(until);
-        }
-        Answer::Go
+        let to_leave = (self.begun.len() + self.given).checked_sub(limit);
+        let window = to_leave.and_then(|last| self.begun.get(last)).map(|begun| *begun + WINDOW);
+        let opens = self.paused_until.max(window).filter(|opens| *opens > Instant::now());
+        opens.map_or(Answer::Go, Answer::NotBefore)
     }
 
-    /// When a turn can be given, if that is still to come: after the pause, and when the oldest of the last
-    /// `limit` turns has left the window.
-    fn opens(&self, limit: usize) -> Option<Instant> {
-        let oldest = self.given.front().filter(|_| self.given.len() >= limit);
-        let window = oldest.map(|oldest| *oldest + WINDOW);
-        self.paused_until.max(window).filter(|opens| *opens > Instant::now())
-    }
-
-    fn give(&mut self, limit: usize) {
-        if self.given.len() >= limit {
-            self.given.pop_front();
+    fn begin(&mut self, limit: usize) {
+        self.given -= 1;
+        if self.begun.len() >= limit {
+            self.begun.pop_front();
         }
-        self.given.push_back(Instant::now());
+        self.begun.push_back(Instant::now());
     }
 }
 
-/// Work that has not asked for its turns yet.
+/// A turn that was given. Its request counts from when this is dropped, so that what it takes to make one ready
+/// does not bring it nearer to later ones.
 #[derive(Debug)]
-pub struct Claim<'a>(&'a Pace);
+pub struct Turn<'a>(&'a Pace);
 
-impl Drop for Claim<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.turns().claims -= 1;
+        self.0.turns().begin(self.0.limit);
+        self.0.changed.notify_waiters();
+    }
+}
+
+/// Tells of work that has not asked for its turns yet. There is none when this is dropped.
+#[derive(Debug)]
+pub struct Outlook<'a>(&'a Pace);
+
+impl Outlook<'_> {
+    /// Says what is known from now on.
+    pub fn is(&self, work: Work) {
+        self.0.turns().work = work;
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Drop for Outlook<'_> {
+    fn drop(&mut self) {
+        self.is(Work::None);
     }
 }
 
@@ -180,6 +227,6 @@ impl<'a> Waiter<'a> {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.pace.turns().waiting.remove(&self.ticket);
-        self.pace.gone.notify_waiters();
+        self.pace.changed.notify_waiters();
     }
 }

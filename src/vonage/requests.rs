@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::client::Failure;
-use super::pace::Pace;
+use super::pace::{Pace, Turn};
 use super::secrets::without_secrets;
 use super::token::TokenMint;
 use crate::domain::clock::Clock;
@@ -79,13 +79,14 @@ impl Requests {
 
     /// One `GET` when its turn comes: the body of a 200 without its secrets.
     pub(super) async fn get(&self, url: &Url, urgency: Urgency) -> Result<Vec<u8>, Miss> {
-        self.pace.turn(urgency).await;
-        self.send(url).await
+        let turn = self.pace.turn(urgency).await;
+        self.send(url, turn).await
     }
 
     /// One `GET` if a turn is to spare, and else `None`.
     pub(super) async fn get_if_spare(&self, url: &Url) -> Option<Result<Vec<u8>, Miss>> {
-        if self.pace.spare() { Some(self.send(url).await) } else { None }
+        let turn = self.pace.spare().await?;
+        Some(self.send(url, turn).await)
     }
 
     /// Makes a new token for the next request: the present one was refused.
@@ -93,13 +94,15 @@ impl Requests {
         self.mint.discard();
     }
 
-    async fn send(&self, url: &Url) -> Result<Vec<u8>, Miss> {
+    async fn send(&self, url: &Url, turn: Turn<'_>) -> Result<Vec<u8>, Miss> {
         let token = self.mint.token(self.clock.now()).map_err(|_| Miss::Failed(Failure::Token))?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
             .map_err(|_| Miss::Failed(Failure::Token))?;
         bearer.set_sensitive(true);
         let request =
             self.http.get(url.clone()).header(AUTHORIZATION, bearer).header(ACCEPT, "application/json");
+        // The request counts from here: a new token takes its time.
+        drop(turn);
         let response = request.send().await.map_err(|error| transport(&error))?;
         match response.status() {
             StatusCode::OK => {

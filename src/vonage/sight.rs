@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::client::{Asked, Look};
+use super::client::{Asked, EventTurns, Look};
 use super::document::{ConversationDocument, MemberDocument, MembersPage};
 use super::event::{ConversationEvent, EventsPage};
 use super::family::Family;
@@ -53,7 +53,7 @@ impl Sight<'_> {
             // An earlier look may have left events unread: there was no request to spare.
             events = self.read_events(&url, counted).await;
             if events.documents.is_empty() {
-                return Ok(Look::Unchanged(self.clock.now()));
+                return Ok(Look::Unchanged { at: self.clock.now(), events: events.read });
             }
         }
         let mut documents = vec![document];
@@ -134,8 +134,8 @@ impl Sight<'_> {
         Ok(members)
     }
 
-    /// Reads the events after the last known one, as far as there are requests to spare. Whatever goes wrong
-    /// here, the rest of the look is good: what is left is read by a later one.
+    /// Reads the events after the last known one, as far as there are turns for it. Whatever goes wrong here,
+    /// the rest of the look is good: what is left is read by a later one.
     async fn read_events(&self, conversation: &Url, counted: Option<i64>) -> Events {
         let before = self.asked.known.and_then(|known| known.last_event_id);
         let mut events = self.no_events();
@@ -151,7 +151,7 @@ impl Sight<'_> {
         let mut asked: Vec<Url> = Vec::new();
         for page_number in 1..=MAX_PAGES {
             let Some(url) = next.take().filter(|url| !asked.contains(url)) else { break };
-            let answer = self.requests.get_if_spare(&url).await;
+            let answer = self.get_events(&url).await;
             let page =
                 answer.map(|answer| answer.ok().and_then(|body| Some((EventsPage::read(&body)?, body))));
             let (page, body) = match page {
@@ -175,6 +175,14 @@ impl Sight<'_> {
             asked.push(url);
         }
         events
+    }
+
+    /// A page of events, unless there is no turn for it.
+    async fn get_events(&self, url: &Url) -> Option<Result<Vec<u8>, Miss>> {
+        match self.asked.events {
+            EventTurns::Spare => self.requests.get_if_spare(url).await,
+            EventTurns::Own => Some(self.get(url).await),
+        }
     }
 
     fn no_events(&self) -> Events {

@@ -13,7 +13,7 @@ use conversationd::domain::ids::{ApplicationId, ConversationId, Region};
 use conversationd::domain::snapshot::{EventsRead, Sighting};
 use conversationd::simulator::{Fault, Simulator};
 use conversationd::vonage::client::{
-    Asked, Calls, Client, Failure, HostAnswer, Look, Looked, NoAnswer, Settings,
+    Asked, Calls, Client, EventTurns, Failure, HostAnswer, Look, Looked, NoAnswer, Settings,
 };
 use conversationd::vonage::family::Family;
 use conversationd::vonage::pace::Pace;
@@ -84,8 +84,17 @@ impl Scene {
     }
 
     async fn looked(&self, known: Option<&Known>, region: Option<&Region>) -> Looked {
+        self.looked_with(EventTurns::Spare, known, region).await
+    }
+
+    async fn looked_with(
+        &self,
+        events: EventTurns,
+        known: Option<&Known>,
+        region: Option<&Region>,
+    ) -> Looked {
         let id = ConversationId::parse(CONVERSATION).unwrap();
-        let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed });
+        let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed, events });
         timeout(PATIENCE, look).await.expect("a look ends")
     }
 
@@ -237,6 +246,32 @@ async fn events_are_left_when_there_is_no_request_to_spare() {
 }
 
 #[tokio::test]
+async fn a_look_for_events_reads_them_with_turns_of_its_own() {
+    let scene = Scene::with(Family::V1, 1, RegionHosts::beside).await;
+    scene.put_file("", "embedded_t3_both_joined.json");
+    scene.put("/events", &json!([event(10)]));
+    let looked = scene.looked_with(EventTurns::Own, None, None).await;
+    assert_eq!(seen(looked.look).events, read(10));
+}
+
+#[tokio::test]
+async fn an_unchanged_conversation_tells_that_events_were_left() {
+    let scene = Scene::with(Family::V03, 1, RegionHosts::beside).await;
+    scene.put_file("", "v0.3_get_conversation.json");
+    scene.put("/members", &json!({"_embedded": {"members": []}}));
+    let first = seen(scene.look(None).await);
+    let known = Known {
+        snapshot: 1,
+        sequence_number: first.sequence_number,
+        conversation: first.documents[0].digest,
+        last_event_id: Some(7),
+    };
+    let left = EventsRead::Postponed { last_event_id: Some(7) };
+    let again = scene.look(Some(&known)).await;
+    assert!(matches!(again, Look::Unchanged { events, .. } if events == left), "{again:?}");
+}
+
+#[tokio::test]
 async fn a_next_page_on_another_host_is_not_asked_for() {
     let scene = Scene::of(Family::V1).await;
     let elsewhere = World::default().vonage().await;
@@ -276,10 +311,10 @@ async fn an_unchanged_conversation_costs_one_request_unless_events_were_left() {
         last_event_id,
     };
     let before = scene.asked().len();
-    assert!(matches!(scene.look(Some(&known(Some(8)))).await, Look::Unchanged(_)));
+    assert!(matches!(scene.look(Some(&known(Some(8)))).await, Look::Unchanged { .. }));
     assert_eq!(scene.asked().len(), before + 1);
     // Still no list: nothing is made of it.
-    assert!(matches!(scene.look(Some(&known(Some(7)))).await, Look::Unchanged(_)));
+    assert!(matches!(scene.look(Some(&known(Some(7)))).await, Look::Unchanged { .. }));
     assert_eq!(scene.asked().len(), before + 3);
     scene.put("/events", &json!({"_embedded": {"events": [event(8)]}}));
     let whole = seen(scene.look(Some(&known(Some(7)))).await);
@@ -418,7 +453,7 @@ async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let pause = Duration::from_secs(7);
     scene.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(pause) });
     assert!(matches!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Throttled(_)))));
-    assert!(!scene.pace.spare(), "the pause holds for everybody");
+    assert!(scene.pace.spare().await.is_none(), "the pause holds for everybody");
 }
 
 fn seen(look: Look) -> Sighting {

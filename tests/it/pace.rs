@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use conversationd::domain::fetch::Urgency;
-use conversationd::vonage::pace::Pace;
+use conversationd::vonage::pace::{Pace, Work};
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
@@ -72,7 +72,7 @@ async fn a_free_turn_goes_to_the_most_urgent_and_then_to_the_first() {
     pace.turn(Urgency::Poll).await;
     let mut queue = Queue::at(&pace);
     for (name, urgency) in [
-        ("spare", Urgency::Spare),
+        ("events", Urgency::Events),
         ("poll 1", Urgency::Poll),
         ("changed 1", Urgency::Changed),
         ("poll 2", Urgency::Poll),
@@ -83,7 +83,7 @@ async fn a_free_turn_goes_to_the_most_urgent_and_then_to_the_first() {
         queue.join(name, urgency).await;
     }
     let order = queue.names().await;
-    assert_eq!(order, ["unseen", "last", "changed 1", "changed 2", "poll 1", "poll 2", "spare"]);
+    assert_eq!(order, ["unseen", "last", "changed 1", "changed 2", "poll 1", "poll 2", "events"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,9 +115,9 @@ async fn a_turn_that_nobody_waits_for_any_more_is_not_lost() {
     assert!(times[1] < WINDOW * 2 + Duration::from_millis(10), "{times:?}");
     let gave_up = timeout(Duration::from_millis(1), pace.turn(Urgency::Unseen)).await;
     assert!(gave_up.is_err());
-    assert!(!pace.spare());
+    assert!(pace.spare().await.is_none());
     sleep(WINDOW).await;
-    assert!(pace.spare(), "who gave up waits no longer");
+    assert!(pace.spare().await.is_some(), "who gave up waits no longer");
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,14 +140,14 @@ async fn a_pause_holds_up_those_who_wait_already() {
 #[tokio::test(start_paused = true)]
 async fn a_spare_turn_is_had_at_once_or_not_at_all() {
     let pace = pace(2);
-    assert!(pace.spare());
-    assert!(pace.spare());
-    assert!(!pace.spare(), "the window is full");
+    assert!(pace.spare().await.is_some());
+    assert!(pace.spare().await.is_some());
+    assert!(pace.spare().await.is_none(), "the window is full");
     sleep(WINDOW).await;
     pace.hold(Duration::from_secs(1));
-    assert!(!pace.spare(), "Vonage has asked for a pause");
+    assert!(pace.spare().await.is_none(), "Vonage has asked for a pause");
     sleep(Duration::from_secs(1)).await;
-    assert!(pace.spare());
+    assert!(pace.spare().await.is_some());
     // Asking in vain has taken nothing.
     assert!(pace.turn(Urgency::Poll).now_or_never().is_some());
 }
@@ -156,10 +156,10 @@ async fn a_spare_turn_is_had_at_once_or_not_at_all() {
 async fn a_spare_turn_is_not_taken_from_somebody_who_waits() {
     let pace = pace(1);
     pace.turn(Urgency::Poll).await;
-    let mut waiting = Box::pin(pace.turn(Urgency::Spare));
+    let mut waiting = Box::pin(pace.turn(Urgency::Events));
     assert!(waiting.as_mut().now_or_never().is_none());
     sleep(WINDOW * 2).await;
-    assert!(!pace.spare(), "the turn is free, but it is somebody's");
+    assert!(pace.spare().await.is_none(), "the turn is free, but it is somebody's");
     assert!(waiting.now_or_never().is_some());
 }
 
@@ -177,13 +177,13 @@ proptest! {
                 let (pace, given) = (Arc::clone(&pace), Arc::clone(&given));
                 tasks.spawn(async move {
                     match who {
-                        0 if !pace.spare() => return,
+                        0 if pace.spare().await.is_none() => return,
                         0 => {}
-                        1 => pace.turn(Urgency::Unseen).await,
-                        2 => pace.turn(Urgency::Poll).await,
+                        1 => drop(pace.turn(Urgency::Unseen).await),
+                        2 => drop(pace.turn(Urgency::Poll).await),
                         3 => if timeout(Duration::from_millis(700), pace.turn(Urgency::Last)).await.is_err() { return },
                         4 => return pace.hold(Duration::from_millis(300)),
-                        _ => pace.turn(Urgency::Changed).await,
+                        _ => drop(pace.turn(Urgency::Changed).await),
                     }
                     given.lock().unwrap().push(Instant::now());
                 });
@@ -215,11 +215,50 @@ async fn who_is_ready_has_taken_nothing_and_let_the_more_urgent_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_to_spare_while_there_is_a_claim() {
+async fn nothing_is_to_spare_while_work_is_due() {
     let pace = pace(1);
-    let (one, other) = (pace.claim(), pace.claim());
-    drop(one);
-    assert!(!pace.spare());
-    drop(other);
-    assert!(pace.spare());
+    let outlook = pace.outlook();
+    outlook.is(Work::Due);
+    assert!(pace.spare().await.is_none());
+    outlook.is(Work::None);
+    assert!(pace.spare().await.is_some());
+    sleep(WINDOW).await;
+    outlook.is(Work::Due);
+    drop(outlook);
+    assert!(pace.spare().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_turn_is_to_spare_is_not_decided_before_it_is_known_what_is_due() {
+    let pace = pace(1);
+    let outlook = pace.outlook();
+    for (work, is_spare) in [(Work::Due, false), (Work::None, true)] {
+        outlook.is(Work::Unknown);
+        let mut spare = Box::pin(pace.spare());
+        assert!(spare.as_mut().now_or_never().is_none(), "it waits to hear");
+        outlook.is(work);
+        let spare = spare.now_or_never().expect("it has heard");
+        assert_eq!(spare.is_some(), is_spare);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_counts_from_when_its_request_begins() {
+    let pace = pace(2);
+    let start = Instant::now();
+    let first = pace.turn(Urgency::Poll).await;
+    let second = pace.turn(Urgency::Poll).await;
+    sleep(WINDOW * 3).await;
+    assert!(pace.spare().await.is_none(), "both have yet to begin");
+    let mut queue = Queue::at(&pace);
+    queue.join("third", Urgency::Poll).await;
+    queue.join("fourth", Urgency::Poll).await;
+    drop(first);
+    sleep(WINDOW / 2).await;
+    drop(second);
+    let served = Arc::clone(&queue.served);
+    assert_eq!(queue.names().await, ["third", "fourth"]);
+    let times: Vec<Duration> = served.lock().unwrap().iter().map(|(_, at)| *at - start).collect();
+    assert!(times[0] >= WINDOW * 4 && times[1] >= WINDOW * 9 / 2, "{times:?}");
+    assert!(times[1] < WINDOW * 5, "{times:?}");
 }
