@@ -20,6 +20,7 @@ mod look;
 mod migrations;
 mod order;
 mod pace;
+mod page;
 mod process;
 mod query;
 mod receive;

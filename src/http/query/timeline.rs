@@ -10,6 +10,7 @@ use super::list::Asked;
 use super::parameters::Parameters;
 use super::whole::{Columns, Whole};
 use super::{PathOf, Query};
+use crate::domain::ids::ConversationId;
 use crate::domain::timeline::Entry;
 use crate::flow::timeline::timeline;
 
@@ -37,6 +38,20 @@ impl Columns for Entry {
     ];
 }
 
+impl Query {
+    /// The story of a conversation, oldest first.
+    pub(in crate::http) async fn story(&self, id: &ConversationId) -> Result<Whole<Entry>, Problem> {
+        let histories = self.store.histories(std::slice::from_ref(id)).await?;
+        let replies = self.store.replies(id).await?;
+        let items = histories.first().map(|history| timeline(history, &replies)).unwrap_or_default();
+        let application = histories.first().and_then(|history| history.fetch.application_id.clone());
+        let ends = [items.first(), items.last()].into_iter().flatten();
+        let spans: Vec<Span> = ends.map(|entry| Span::at(entry.at, application.clone())).collect();
+        let blind = self.blind_around(&spans).await?;
+        Ok(Whole { items, blind })
+    }
+}
+
 /// `GET …/timeline`: oldest first.
 pub(super) async fn list(
     State(query): State<Query>,
@@ -47,13 +62,6 @@ pub(super) async fn list(
     let asked = Asked::of(&mut parameters, &headers)?;
     parameters.finish()?;
     let id = query.named(&id).await?;
-    let histories = query.store.histories(std::slice::from_ref(&id)).await?;
-    let replies = query.store.replies(&id).await?;
-    let entries = histories.first().map(|history| timeline(history, &replies)).unwrap_or_default();
-    let application = histories.first().and_then(|history| history.fetch.application_id.clone());
-    let ends = [entries.first(), entries.last()].into_iter().flatten();
-    let spans: Vec<Span> = ends.map(|entry| Span::at(entry.at, application.clone())).collect();
-    let blind = query.blind_around(&spans).await?;
     let path = format!("/v1/conversations/{id}/timeline");
-    asked.answer(Whole { items: entries, blind }, &path, &[]).await
+    asked.answer(query.story(&id).await?, &path, &[]).await
 }
