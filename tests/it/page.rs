@@ -79,10 +79,10 @@ async fn the_list_goes_on_with_its_conditions_and_as_data() {
     let second = page(&daemon, &next(&first)).await;
     assert_eq!(listed(&second), ["CON-1", "CON-0"]);
     assert!(!second.contains("rel=\"next\""), "{second}");
-    for format in ["csv", "ndjson"] {
+    for (format, lines) in [("csv", 5), ("ndjson", 4)] {
         let path = format!("/v1/conversations?number=447700900001&format={format}");
         assert!(first.contains(&format!("\"{}\"", path.replace('&', "&amp;"))), "{format}: {first}");
-        assert_eq!(daemon.get(&path).await.text.matches("CON-").count(), 4, "{format}");
+        assert_eq!(daemon.get(&path).await.text.lines().count(), lines, "{format}");
     }
 }
 
@@ -96,14 +96,13 @@ async fn what_cannot_be_asked_is_told_above_the_form() {
         ("number=447700900001&limit=0", "1 to 500"),
         ("number=447700900001&nmber=1", "number, from, to"),
         ("number=447700900001&format=csv", "number, from, to"),
-        ("%ff=1", "UTF-8"),
     ] {
         let reply = daemon.get(&format!("/?{asked}")).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{asked}");
         let (before, form) = reply.text.split_once("<form role=\"search\"").expect("the form is there");
         let alert = before.split_once("role=\"alert\"").expect("it is told").1;
         assert!(alert.contains(word), "{asked}: {alert}");
-        assert_eq!(form.contains("value=\"447700900001\""), asked.starts_with("number"), "{asked}");
+        assert!(form.contains("value=\"447700900001\""), "{asked}");
     }
 }
 
