@@ -59,6 +59,8 @@
 //! conversation whose revision has moved. Whether a conversation is over may depend on the moment, so that is
 //! decided when it is asked.
 //!
+//! The pages of a browser, [`http`]'s `page`, show those same answers.
+//!
 //! A client that was written for Vonage is answered by [`flow::face`] with stored documents, in the
 //! [shape](vonage::shape) it asks for.
 //!

@@ -93,6 +93,11 @@ impl Problem {
         Self { header: Some((RETRY_AFTER, HeaderValue::from_static("1"))), ..problem }
     }
 
+    /// What went wrong and what to do about it, for a page.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The same status and header with a body for those who do not read problems: a page, another API's shape.
     pub(super) fn shown_as(self, mut body: Response) -> Response {
         *body.status_mut() = self.status;

@@ -23,8 +23,9 @@ const TOKENS: [(&str, Scope); 3] =
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
 /// How the table's paths are asked for; a `{parameter}` is filled in.
-const ROUTES: [(Method, &str, Option<Scope>); 27] = [
+const ROUTES: [(Method, &str, Option<Scope>); 28] = [
     (Method::GET, "/", Some(Scope::Read)),
+    (Method::GET, "/conversations/{id}", Some(Scope::Read)),
     (Method::GET, "/v1/conversations", Some(Scope::Read)),
     (Method::GET, "/v1/conversations/{id}", Some(Scope::Read)),
     (Method::GET, "/v1/conversations/{id}/members", Some(Scope::Read)),

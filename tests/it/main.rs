@@ -21,6 +21,7 @@ mod migrations;
 mod openapi;
 mod order;
 mod pace;
+mod page;
 mod process;
 mod query;
 mod receive;

@@ -1,33 +1,24 @@
 //! What a browser sees.
 
+mod conversation;
+mod search;
 mod sign_in;
-
-use std::sync::Arc;
+mod story;
+mod written;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::{IntoResponse, Response};
 
+pub(super) use self::conversation::conversation;
+pub(super) use self::search::search;
 pub(super) use self::sign_in::{lead_to_sign_in, sign_in, sign_out};
-use super::auth::Access;
 
 /// Nothing comes from elsewhere, nothing runs that is not a file of this daemon, and nobody may frame a page.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
-
-#[derive(Template)]
-#[template(path = "index.html")]
-struct Index {
-    signed_in: bool,
-}
-
-/// `GET /`: where to go from here.
-pub(super) async fn index(State(access): State<Arc<Access>>) -> Response {
-    html(&Index { signed_in: !access.is_open() })
-}
 
 /// `GET /assets/page.css`.
 pub(super) async fn style() -> impl IntoResponse {

@@ -13,13 +13,15 @@ use crate::store::StoreError;
 
 /// A gap, for readers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct Blind {
+pub(in crate::http) struct Blind {
     cause: &'static str,
-    reason: &'static str,
+    /// The cause, for a person.
+    pub(in crate::http) reason: &'static str,
     #[serde(serialize_with = "instant::serialize")]
-    began_at: Timestamp,
+    pub(in crate::http) began_at: Timestamp,
     #[serde(serialize_with = "instant::serialize_option")]
-    ended_at: Option<Timestamp>,
+    /// `None` while it lasts.
+    pub(in crate::http) ended_at: Option<Timestamp>,
     application_id: Option<ApplicationId>,
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::list::{Asked, List, ListOf};
+use super::list::{Asked, List, Page, Part};
 use super::openapi::{OfFilters, OfLists, Problems};
 use super::parameters::Parameters;
 use super::{PathOf, Query, json, tagged};
@@ -19,12 +19,15 @@ use crate::domain::gap::Gap;
 use crate::store::{self, Listed, Order, Position};
 
 /// An interpretation, as of the moment of the answer.
-#[derive(Serialize, ToSchema)]
-struct Answer {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Answer {
+    /// What is understood.
     #[serde(flatten)]
-    interpretation: Interpretation,
-    state: ConversationState,
-    blind: Vec<Blind>,
+    pub(in crate::http) interpretation: Interpretation,
+    /// Whether it goes on.
+    pub(in crate::http) state: ConversationState,
+    /// The times of it that could not be seen.
+    pub(in crate::http) blind: Vec<Blind>,
 }
 
 impl Answer {
@@ -102,13 +105,44 @@ impl List for Conversations {
     }
 }
 
+/// The parameters that are this list's own, as they were written: the conditions, and the order.
+pub(in crate::http) fn own(parameters: &mut Parameters) -> Vec<(String, String)> {
+    let mut own = parameters.take_all(&Filter::NAMES);
+    own.extend(parameters.take_all(&["order"]));
+    own
+}
+
+impl Conversations {
+    /// The list with these parameters of its own.
+    fn with(own: &[(String, String)], query: Query) -> Result<Self, Problem> {
+        let now = query.clock.now();
+        let value = |name: &str| own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+        let filter = Filter::read(value, filter::Context { now, country: query.country })
+            .map_err(|fault| Problem::bad_request(fault.to_string()))?;
+        let order = match value("order").as_deref() {
+            None | Some("newest") => Order::NewestFirst,
+            Some("oldest") => Order::OldestFirst,
+            Some(_) => return Err(Problem::bad_request("order is newest or oldest")),
+        };
+        Ok(Self { query, filter, order, now })
+    }
+}
+
+/// One page of the list, as the parameters ask for it.
+pub(in crate::http) async fn page(query: Query, mut parameters: Parameters) -> Result<Page<Answer>, Problem> {
+    let part = Part::of(&mut parameters)?;
+    let own = own(&mut parameters);
+    parameters.finish()?;
+    part.read(&Conversations::with(&own, query)?, &own).await
+}
+
 /// `GET /v1/conversations`: newest first.
 #[utoipa::path(
     get,
     path = "/v1/conversations",
     tag = "conversations",
     params(OfLists, OfFilters),
-    responses((status = 200, description = "Conversations.", content((ListOf<Answer> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+    responses((status = 200, description = "Conversations.", content((Page<Answer> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(
     State(query): State<Query>,
@@ -116,19 +150,20 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = Asked::of(&mut parameters, &headers)?;
-    let mut own = parameters.take_all(&Filter::NAMES);
-    let now = query.clock.now();
-    let value = |name: &str| own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
-    let filter = Filter::read(value, filter::Context { now, country: query.country })
-        .map_err(|fault| Problem::bad_request(fault.to_string()))?;
-    own.extend(parameters.take_all(&["order"]));
-    let order = match own.iter().find(|(name, _)| name == "order").map(|(_, order)| order.as_str()) {
-        None | Some("newest") => Order::NewestFirst,
-        Some("oldest") => Order::OldestFirst,
-        Some(_) => return Err(Problem::bad_request("order is newest or oldest")),
-    };
+    let own = own(&mut parameters);
     parameters.finish()?;
-    asked.answer(Conversations { query, filter, order, now }, "/v1/conversations", &own).await
+    asked.answer(Conversations::with(&own, query)?, "/v1/conversations", &own).await
+}
+
+impl Query {
+    /// The conversation that a path names, as an answer has it.
+    pub(in crate::http) async fn conversation(&self, id: &str) -> Result<Answer, Problem> {
+        let (id, interpretation) = self.interpreted(id).await?;
+        let now = self.clock.now();
+        let span = Span::of(&interpretation, self.first_news(&id, &interpretation, now).await?, now);
+        let gaps = self.gaps_around(std::slice::from_ref(&span)).await?;
+        Ok(Answer::at(interpretation, now, &span, &gaps))
+    }
 }
 
 /// `GET /v1/conversations/{id}`. Whoever has it already is told so, once it is over and changes rarely.
@@ -146,11 +181,7 @@ pub(super) async fn one(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     parameters.finish()?;
-    let (id, interpretation) = query.interpreted(&id).await?;
-    let now = query.clock.now();
-    let span = Span::of(&interpretation, query.first_news(&id, &interpretation, now).await?, now);
-    let gaps = query.gaps_around(std::slice::from_ref(&span)).await?;
-    let answer = Answer::at(interpretation, now, &span, &gaps);
+    let answer = query.conversation(&id).await?;
     Ok(match answer.state {
         ConversationState::Ended => tagged::json(&answer, &headers),
         ConversationState::Live => json(&answer),

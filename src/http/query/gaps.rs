@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::super::problem::Problem;
 use super::Query;
 use super::blind::Blind;
-use super::list::{Asked, List, ListOf};
+use super::list::{Asked, List, Page};
 use super::openapi::{OfLists, Problems};
 use super::parameters::Parameters;
 use crate::domain::gap::Gap;
@@ -52,7 +52,7 @@ impl List for Gaps {
     path = "/v1/gaps",
     tag = "gaps",
     params(OfLists),
-    responses((status = 200, description = "Times in which the daemon could not see, newest first.", content((ListOf<Blind> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+    responses((status = 200, description = "Times in which the daemon could not see, newest first.", content((Page<Blind> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(
     State(query): State<Query>,

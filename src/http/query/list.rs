@@ -23,17 +23,6 @@ pub(super) const DEFAULT_LIMIT: u32 = 50;
 /// The most items on a page.
 pub(super) const MAX_LIMIT: u32 = 500;
 
-/// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ListOf<T> {
-    /// The items, in the order of the list.
-    pub(super) items: Vec<T>,
-    /// Where the next page begins; `null` on the last.
-    pub(super) next: Option<String>,
-    /// The times near these items in which the daemon could not see.
-    pub(super) blind: Vec<Blind>,
-}
-
 /// Something that can be listed.
 pub(super) trait List: Send + Sync + 'static {
     /// What the store has.
@@ -67,9 +56,29 @@ pub(super) trait List: Send + Sync + 'static {
 /// What is asked of any list.
 #[derive(Debug)]
 pub(super) struct Asked {
+    part: Part,
+    format: Format,
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug)]
+pub(super) struct Part {
     limit: Option<u32>,
     next: Option<String>,
-    format: Format,
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Page<T> {
+    /// The items, in the order of the list.
+    pub(in crate::http) items: Vec<T>,
+    /// Where the next page begins; `null` on the last.
+    next: Option<String>,
+    /// The times near these items in which the daemon could not see.
+    pub(in crate::http) blind: Vec<Blind>,
+    /// The query string that asks for what follows, with the limit and the list's own parameters.
+    #[serde(skip)]
+    pub(in crate::http) onward: Option<String>,
 }
 
 /// How an answer is written.
@@ -114,11 +123,7 @@ impl Format {
 impl Asked {
     /// Takes the parameters that every list has.
     pub(super) fn of(parameters: &mut Parameters, headers: &HeaderMap) -> Result<Self, Problem> {
-        let limit = parameters.take("limit").map(|text| text.parse().unwrap_or(0));
-        if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
-            return Err(Problem::bad_request(format!("limit is a number from 1 to {MAX_LIMIT}")));
-        }
-        let next = parameters.take("next");
+        let part = Part::of(parameters)?;
         let format = match parameters.take("format") {
             None => Format::accepted(headers),
             Some(name) => Format::ALL
@@ -126,7 +131,7 @@ impl Asked {
                 .find(|format| format.name() == name)
                 .ok_or_else(|| Problem::bad_request("format is json, ndjson or csv"))?,
         };
-        Ok(Self { limit, next, format })
+        Ok(Self { part, format })
     }
 
     /// Answers with `list`, which was asked for at `path` with these parameters of its own.
@@ -136,54 +141,26 @@ impl Asked {
         path: &str,
         own: &[(String, String)],
     ) -> Result<Response, Problem> {
-        let foreign = "next is not a cursor of this list: take it as it is from the answer before";
-        let read = |text: &String| L::Place::decode(text).ok_or_else(|| Problem::bad_request(foreign));
-        let after = self.next.as_ref().map(read).transpose()?;
         let mut response = if self.format == Format::Json {
-            self.page(&list, after, path, own).await?
+            let page = self.part.read(&list, own).await?;
+            let mut response = json(&page);
+            if let Some(onward) = page.onward {
+                let link = format!("<{path}?{onward}>; rel=\"next\"");
+                response.headers_mut().insert(LINK, link.try_into().expect("a URL's query is in ASCII"));
+            }
+            response
         } else {
-            self.stream(list, after, path).await?
+            self.stream(list, path).await?
         };
         response.headers_mut().insert(VARY, ACCEPT.into());
         Ok(response)
     }
 
-    async fn page<L: List>(
-        &self,
-        list: &L,
-        after: Option<L::Place>,
-        path: &str,
-        own: &[(String, String)],
-    ) -> Result<Response, Problem> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        // One more tells whether there is more.
-        let mut items = list.items(after.as_ref(), limit + 1).await?;
-        let more = items.len() > limit as usize;
-        items.truncate(limit as usize);
-        let next = items.last().filter(|_| more).map(|item| L::place(item).encode());
-        let (items, blind) = list.tell(items, after.as_ref()).await?;
-        let link = next.as_ref().map(|next| {
-            let mut query = form_urlencoded::Serializer::new(String::new());
-            query.extend_pairs(own).append_pair("limit", &limit.to_string()).append_pair("next", next);
-            format!("<{path}?{}>; rel=\"next\"", query.finish())
-        });
-        let mut response = json(&ListOf { items, next, blind });
-        if let Some(link) = link {
-            let link = link.try_into().expect("a URL's query is in ASCII");
-            response.headers_mut().insert(LINK, link);
-        }
-        Ok(response)
-    }
-
     /// Streams the list from behind `after` on, all of it unless a limit is asked for. The memory that it takes
     /// does not depend on its length, and no read of the store lasts longer than a page.
-    async fn stream<L: List>(
-        &self,
-        list: L,
-        after: Option<L::Place>,
-        path: &str,
-    ) -> Result<Response, Problem> {
-        let mut lines = Lines { list, after, left: self.limit, format: self.format, ready: VecDeque::new() };
+    async fn stream<L: List>(&self, list: L, path: &str) -> Result<Response, Problem> {
+        let (after, left) = (self.part.after()?, self.part.limit);
+        let mut lines = Lines { list, after, left, format: self.format, ready: VecDeque::new() };
         if self.format == Format::Csv {
             lines.ready.push_back(csv::header(L::COLUMNS));
         }
@@ -201,6 +178,46 @@ impl Asked {
         let content_type = format!("{}; charset=utf-8", self.format.media_type());
         let headers = [(CONTENT_TYPE, content_type), (CONTENT_DISPOSITION, disposition)];
         Ok((headers, Body::from_stream(chunks)).into_response())
+    }
+}
+
+impl Part {
+    /// Takes the parameters that say so.
+    pub(super) fn of(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let limit = parameters.take("limit").map(|text| text.parse().unwrap_or(0));
+        if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
+            return Err(Problem::bad_request(format!("limit is a number from 1 to {MAX_LIMIT}")));
+        }
+        Ok(Self { limit, next: parameters.take("next") })
+    }
+
+    /// Reads it from `list`, which has these parameters of its own.
+    pub(super) async fn read<L: List>(
+        &self,
+        list: &L,
+        own: &[(String, String)],
+    ) -> Result<Page<L::Told>, Problem> {
+        let after = self.after()?;
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        // One more tells whether there is more.
+        let mut items = list.items(after.as_ref(), limit + 1).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|item| L::place(item).encode());
+        let (items, blind) = list.tell(items, after.as_ref()).await?;
+        let onward = next.as_ref().map(|next| {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(own).append_pair("limit", &limit.to_string()).append_pair("next", next);
+            query.finish()
+        });
+        Ok(Page { items, next, blind, onward })
+    }
+
+    /// The place behind which it begins.
+    fn after<P: Cursor>(&self) -> Result<Option<P>, Problem> {
+        let foreign = "next is not a cursor of this list: take it as it is from the answer before";
+        let read = |text: &String| P::decode(text).ok_or_else(|| Problem::bad_request(foreign));
+        self.next.as_ref().map(read).transpose()
     }
 }
 

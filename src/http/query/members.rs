@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::super::problem::Problem;
 use super::blind::Span;
-use super::list::{Asked, ListOf};
+use super::list::{Asked, Page};
 use super::openapi::{OfLists, Problems};
 use super::parameters::Parameters;
 use super::whole::{Columns, Whole};
@@ -35,7 +35,7 @@ impl Columns for Member {
     path = "/v1/conversations/{id}/members",
     tag = "conversations",
     params(("id", description = "The id of a conversation, a leg or a member."), ("at" = Option<String>, Query, description = "As of this moment: an instant, a day, or so long ago (`24h`)."), OfLists),
-    responses((status = 200, description = "Members.", content((ListOf<Member> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+    responses((status = 200, description = "Members.", content((Page<Member> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(
     State(query): State<Query>,

@@ -1,15 +1,15 @@
 //! The private listener: what is known is asked for here.
 
-mod blind;
-mod conversations;
+pub(super) mod blind;
+pub(super) mod conversations;
 mod csv;
 mod docs;
 mod face;
 mod gaps;
-mod list;
+pub(super) mod list;
 mod members;
 pub mod openapi;
-mod parameters;
+pub(super) mod parameters;
 mod snapshots;
 mod stats;
 pub mod stream;
@@ -69,7 +69,8 @@ pub struct Query {
 #[must_use]
 pub fn routes() -> Vec<Route<Query>> {
     let own = vec![
-        Route::page("/", readable(get(pages::index))),
+        Route::page("/", readable(get(pages::search))),
+        Route::page("/conversations/{id}", readable(get(pages::conversation))),
         Route::read("/v1/conversations", readable(get(conversations::list))),
         Route::read("/v1/conversations/{id}", readable(get(conversations::one))),
         Route::read("/v1/conversations/{id}/members", readable(get(members::list))),
@@ -165,7 +166,7 @@ async fn metrics(State(query): State<Query>) -> impl IntoResponse {
 }
 
 /// What a path names. One that cannot be decoded is told as everything else is.
-struct PathOf<T>(T);
+pub(super) struct PathOf<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathOf<T> {
     type Rejection = Problem;

@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 
 /// What stands behind the `?`, in its order. Each is taken by its name, and then none may be left.
 #[derive(Debug, Clone)]
-pub(super) struct Parameters {
+pub(in crate::http) struct Parameters {
     left: Vec<(String, String)>,
     names: Vec<&'static str>,
 }
@@ -36,7 +36,7 @@ impl Parameters {
     }
 
     /// Refuses what was not taken: what nobody knows, and what is there twice.
-    pub(super) fn finish(self) -> Result<(), Problem> {
+    pub(in crate::http) fn finish(self) -> Result<(), Problem> {
         let known = || {
             if self.names.is_empty() { "none".to_owned() } else { self.names.join(", ") }
         };

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::list::{Asked, List, ListOf};
+use super::list::{Asked, List, Page};
 use super::openapi::{OfLists, Operation, Problems};
 use super::parameters::Parameters;
 use super::{PathOf, Query, tagged};
@@ -101,7 +101,7 @@ impl List for Versions {
     path = "/v1/conversations/{id}/snapshots",
     tag = "conversations",
     params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
-    responses((status = 200, description = "Versions, oldest first.", content((ListOf<Version<Entry>> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+    responses((status = 200, description = "Versions, oldest first.", content((Page<Version<Entry>> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(
     State(query): State<Query>,

@@ -6,11 +6,12 @@ use axum::response::Response;
 
 use super::super::problem::Problem;
 use super::blind::Span;
-use super::list::{Asked, ListOf};
+use super::list::{Asked, Page};
 use super::openapi::{OfLists, Problems};
 use super::parameters::Parameters;
 use super::whole::{Columns, Whole};
 use super::{PathOf, Query};
+use crate::domain::ids::ConversationId;
 use crate::domain::timeline::Entry;
 use crate::flow::timeline::timeline;
 
@@ -38,13 +39,27 @@ impl Columns for Entry {
     ];
 }
 
+impl Query {
+    /// The story of a conversation, oldest first.
+    pub(in crate::http) async fn story(&self, id: &ConversationId) -> Result<Whole<Entry>, Problem> {
+        let histories = self.store.histories(std::slice::from_ref(id)).await?;
+        let replies = self.store.replies(id).await?;
+        let items = histories.first().map(|history| timeline(history, &replies)).unwrap_or_default();
+        let application = histories.first().and_then(|history| history.fetch.application_id.clone());
+        let ends = [items.first(), items.last()].into_iter().flatten();
+        let spans: Vec<Span> = ends.map(|entry| Span::at(entry.at, application.clone())).collect();
+        let blind = self.blind_around(&spans).await?;
+        Ok(Whole { items, blind })
+    }
+}
+
 /// `GET …/timeline`: oldest first.
 #[utoipa::path(
     get,
     path = "/v1/conversations/{id}/timeline",
     tag = "conversations",
     params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
-    responses((status = 200, description = "What happened, oldest first.", content((ListOf<Entry> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+    responses((status = 200, description = "What happened, oldest first.", content((Page<Entry> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(
     State(query): State<Query>,
@@ -55,13 +70,6 @@ pub(super) async fn list(
     let asked = Asked::of(&mut parameters, &headers)?;
     parameters.finish()?;
     let id = query.named(&id).await?;
-    let histories = query.store.histories(std::slice::from_ref(&id)).await?;
-    let replies = query.store.replies(&id).await?;
-    let entries = histories.first().map(|history| timeline(history, &replies)).unwrap_or_default();
-    let application = histories.first().and_then(|history| history.fetch.application_id.clone());
-    let ends = [entries.first(), entries.last()].into_iter().flatten();
-    let spans: Vec<Span> = ends.map(|entry| Span::at(entry.at, application.clone())).collect();
-    let blind = query.blind_around(&spans).await?;
     let path = format!("/v1/conversations/{id}/timeline");
-    asked.answer(Whole { items: entries, blind }, &path, &[]).await
+    asked.answer(query.story(&id).await?, &path, &[]).await
 }

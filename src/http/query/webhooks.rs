@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::list::{Asked, List, ListOf};
+use super::list::{Asked, List, Page};
 use super::openapi::{OfLists, Problems};
 use super::parameters::Parameters;
 use super::{PathOf, Query, raw};
@@ -130,7 +130,7 @@ impl List for OfConversation {
     path = "/v1/conversations/{id}/webhooks",
     tag = "webhooks",
     params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
-    responses((status = 200, description = "Webhooks, oldest first.", content((ListOf<Webhook> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+    responses((status = 200, description = "Webhooks, oldest first.", content((Page<Webhook> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn of_conversation(
     State(query): State<Query>,
@@ -189,7 +189,7 @@ impl List for Log {
     path = "/v1/webhooks",
     tag = "webhooks",
     params(OfLists),
-    responses((status = 200, description = "Webhooks, newest first.", content((ListOf<Webhook> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
+    responses((status = 200, description = "Webhooks, newest first.", content((Page<Webhook> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(
     State(query): State<Query>,

@@ -13,11 +13,11 @@ pub(super) trait Columns: Serialize + Clone + Send + Sync + 'static {
 }
 
 /// All items of a list.
-pub(super) struct Whole<T> {
+pub(in crate::http) struct Whole<T> {
     /// In their order.
-    pub(super) items: Vec<T>,
+    pub(in crate::http) items: Vec<T>,
     /// The times near them that could not be seen.
-    pub(super) blind: Vec<Blind>,
+    pub(in crate::http) blind: Vec<Blind>,
 }
 
 impl<T: Columns> List for Whole<T> {
