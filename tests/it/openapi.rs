@@ -34,6 +34,8 @@ fn every_path_is_described_and_no_other() {
 #[test]
 fn every_parameter_of_a_path_is_described() {
     for (path, item) in description()["paths"].as_object().unwrap() {
+        let typed = |parameter: &Value| parameter["schema"].is_object();
+        assert!(item["get"]["parameters"].as_array().is_none_or(|all| all.iter().all(typed)), "{path}");
         let in_template: BTreeSet<&str> =
             path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
         assert_eq!(

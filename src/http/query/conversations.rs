@@ -171,7 +171,7 @@ impl Query {
     get,
     path = "/v1/conversations/{id}",
     tag = "conversations",
-    params(("id", description = "The id of a conversation, a leg or a member.")),
+    params(("id" = String, Path, description = "The id of a conversation, a leg or a member.")),
     responses((status = 200, description = "The conversation.", body = Answer, content_type = "application/json"), (status = 304, description = "It is what the `If-None-Match` names."), Problems),
 )]
 pub(super) async fn one(

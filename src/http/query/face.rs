@@ -44,7 +44,7 @@ fn refused(refusal: Refusal, _: &Request) -> Response {
     get,
     path = "/vonage/{family}/conversations/{id}",
     tag = "vonage",
-    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`).")),
+    params(("family" = String, Path, description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id" = String, Path, description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`).")),
     responses((status = 200, description = "The conversation, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
 )]
 async fn conversation(
@@ -58,7 +58,7 @@ async fn conversation(
     get,
     path = "/vonage/{family}/conversations/{id}/members",
     tag = "vonage",
-    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("page_size" = Option<String>, Query), ("cursor" = Option<String>, Query), ("order" = Option<String>, Query, description = "`asc` or `desc`.")),
+    params(("family" = String, Path, description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id" = String, Path, description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("page_size" = Option<String>, Query), ("cursor" = Option<String>, Query), ("order" = Option<String>, Query, description = "`asc` or `desc`.")),
     responses((status = 200, description = "Its members, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
 )]
 async fn members(call: Call, PathOf((family, id)): PathOf<(String, String)>) -> Result<Response, Problem> {
@@ -69,7 +69,7 @@ async fn members(call: Call, PathOf((family, id)): PathOf<(String, String)>) -> 
     get,
     path = "/vonage/{family}/conversations/{id}/members/{member}",
     tag = "vonage",
-    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("member", description = "The id of a member.")),
+    params(("family" = String, Path, description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id" = String, Path, description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("member" = String, Path, description = "The id of a member.")),
     responses((status = 200, description = "The member, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
 )]
 async fn member(
@@ -83,7 +83,7 @@ async fn member(
     get,
     path = "/vonage/{family}/conversations/{id}/events",
     tag = "vonage",
-    params(("family", description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id", description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("page_size" = Option<String>, Query), ("cursor" = Option<String>, Query), ("order" = Option<String>, Query, description = "`asc` or `desc`."), ("start_id" = Option<String>, Query), ("end_id" = Option<String>, Query), ("event_type" = Option<String>, Query)),
+    params(("family" = String, Path, description = "A path family: `beta`, `v0.1`, `v0.2`, `v0.3` or `v1`."), ("id" = String, Path, description = "The id of a conversation."), ("at" = Option<String>, Query, description = "As it was known then: an instant, or so long ago (`24h`)."), ("page_size" = Option<String>, Query), ("cursor" = Option<String>, Query), ("order" = Option<String>, Query, description = "`asc` or `desc`."), ("start_id" = Option<String>, Query), ("end_id" = Option<String>, Query), ("event_type" = Option<String>, Query)),
     responses((status = 200, description = "Its events, as Vonage answered.", body = serde_json::Value, content_type = "application/json"), VonageProblems),
 )]
 async fn events(call: Call, PathOf((family, id)): PathOf<(String, String)>) -> Result<Response, Problem> {

@@ -34,7 +34,7 @@ impl Columns for Member {
     get,
     path = "/v1/conversations/{id}/members",
     tag = "conversations",
-    params(("id", description = "The id of a conversation, a leg or a member."), ("at" = Option<String>, Query, description = "As of this moment: an instant, a day, or so long ago (`24h`)."), OfLists),
+    params(("id" = String, Path, description = "The id of a conversation, a leg or a member."), ("at" = Option<String>, Query, description = "As of this moment: an instant, a day, or so long ago (`24h`)."), OfLists),
     responses((status = 200, description = "Members.", content((Page<Member> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(

@@ -100,7 +100,7 @@ impl List for Versions {
     get,
     path = "/v1/conversations/{id}/snapshots",
     tag = "conversations",
-    params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
+    params(("id" = String, Path, description = "The id of a conversation, a leg or a member."), OfLists),
     responses((status = 200, description = "Versions, oldest first.", content((Page<Version<Entry>> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(
@@ -133,7 +133,7 @@ impl Query {
     get,
     path = "/v1/conversations/{id}/snapshots/{number}",
     tag = "conversations",
-    params(("id", description = "The id of a conversation, a leg or a member."), ("number", description = "Which version: 1, 2, 3 …")),
+    params(("id" = String, Path, description = "The id of a conversation, a leg or a member."), ("number" = u32, Path, description = "Which version: 1, 2, 3 …")),
     responses((status = 200, description = "The version with its documents.", body = Version<Whole>, content_type = "application/json"), (status = 304, description = "It is what the `If-None-Match` names."), Problems),
 )]
 pub(super) async fn one(
@@ -153,7 +153,7 @@ pub(super) async fn one(
     get,
     path = "/v1/conversations/{id}/snapshots/{number}/diff",
     tag = "conversations",
-    params(("id", description = "The id of a conversation, a leg or a member."), ("number", description = "Which version: 1, 2, 3 …"), ("against" = Option<String>, Query, description = "The number of the version that it is compared with; without it, the one before.")),
+    params(("id" = String, Path, description = "The id of a conversation, a leg or a member."), ("number" = u32, Path, description = "Which version: 1, 2, 3 …"), ("against" = Option<String>, Query, description = "The number of the version that it is compared with; without it, the one before.")),
     responses((status = 200, description = "JSON Patch (RFC 6902).", body = Vec<Operation>, content_type = "application/json-patch+json"), (status = 304, description = "It is what the `If-None-Match` names."), Problems),
 )]
 pub(super) async fn diff(

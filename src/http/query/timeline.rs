@@ -58,7 +58,7 @@ impl Query {
     get,
     path = "/v1/conversations/{id}/timeline",
     tag = "conversations",
-    params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
+    params(("id" = String, Path, description = "The id of a conversation, a leg or a member."), OfLists),
     responses((status = 200, description = "What happened, oldest first.", content((Page<Entry> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn list(

@@ -129,7 +129,7 @@ impl List for OfConversation {
     get,
     path = "/v1/conversations/{id}/webhooks",
     tag = "webhooks",
-    params(("id", description = "The id of a conversation, a leg or a member."), OfLists),
+    params(("id" = String, Path, description = "The id of a conversation, a leg or a member."), OfLists),
     responses((status = 200, description = "Webhooks, oldest first.", content((Page<Webhook> = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))), Problems),
 )]
 pub(super) async fn of_conversation(
