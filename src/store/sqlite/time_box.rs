@@ -1,9 +1,11 @@
 //! A bound on how long a question to the store may take.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Sqlite, Transaction};
 
 use super::StoreError;
 
@@ -32,6 +34,27 @@ impl TimeBox {
         let goes_on = move || still_open.strong_count() == 0 || began.elapsed() < patience;
         connection.lock_handle().await?.set_progress_handler(STEPS, goes_on);
         Ok(Self { _open: open })
+    }
+}
+
+/// A view of the store for as long as a reader has time. It ends with the time box, whoever waits.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) transaction: Transaction<'static, Sqlite>,
+    pub(super) _time_box: TimeBox,
+}
+
+impl Deref for Asking {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Asking {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
     }
 }
 
