@@ -1100,6 +1100,22 @@ async fn replacing_an_interpretation_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn after_a_stop_the_file_alone_holds_everything() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let path = place.path();
+    place.store.close().await;
+    // The connections are still open: the process has not ended.
+    let Place { store, writer, directory } = place;
+    writer.join_all().await;
+    let copy = directory.path().join("copy.db");
+    fs::copy(path, &copy).unwrap();
+    let (copied, _writer) = store::open(&copy).await.unwrap();
+    assert_eq!(copied.arrivals(&conversation("CON-1")).await.unwrap().len(), 1);
+    drop(store);
+}
+
+#[tokio::test]
 async fn the_file_is_for_its_owner_only_and_has_the_right_pragmas() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();

@@ -46,6 +46,13 @@ impl WriteConnection {
         Ok(())
     }
 
+    /// Copies the write-ahead log into the file, as far as nobody is in the way.
+    pub(super) async fn copy_log(&mut self) {
+        self.settle().await;
+        // It loses nothing where it fails: the next to open the store reads the log.
+        let _ = query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut self.inner).await;
+    }
+
     /// Rolls back what was left behind. Where SQLite has done so already there is nothing to do, and it says so.
     async fn settle(&mut self) {
         if self.unsettled {

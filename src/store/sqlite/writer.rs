@@ -42,7 +42,8 @@ impl Writer {
         Self { connection, queue, closing }
     }
 
-    /// Writes until the store is closed, and then what is still queued.
+    /// Writes until the store is closed, and then what is still queued. At the end everything is in the store's own
+    /// file, unless somebody still reads: whoever copies that alone has a whole copy.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(arrivals::MAX_ROWS);
         // Those whom the last commit freed: most of them come back.
@@ -51,7 +52,7 @@ impl Writer {
             tokio::select! {
                 first = self.queue.recv() => match first {
                     Some(first) => batch.push(first),
-                    None => return,
+                    None => return self.connection.lock().await.copy_log().await,
                 },
                 // No more can be queued from here on; what is queued already is still received above.
                 () = self.closing.cancelled(), if !self.queue.is_closed() => {
