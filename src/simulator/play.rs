@@ -17,6 +17,9 @@ use crate::domain::ids::ConversationId;
 /// How long the script waits for a look that may never come.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the end of a call waits for its event list to be read.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How fast a script goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -24,7 +27,8 @@ pub enum Pace {
     AtOnce,
     /// No faster than the application looks: when a webhook has gone out since the conversation changed, the
     /// next change (or the end of a leg) waits until the API was asked for the conversation, and for each
-    /// member where they are listed. It waits for two seconds at most.
+    /// member where they are listed. It waits for two seconds at most, and at the end of a leg for three more until
+    /// the event list is read.
     AfterEachLook,
 }
 
@@ -54,6 +58,8 @@ impl Simulator {
     pub async fn play(&self, call: &Call, pace: Pace) -> Played {
         let mut played = Played { deliveries: Vec::new(), missed_looks: 0 };
         let mut unseen: HashMap<&ConversationId, Unseen> = HashMap::new();
+        // How many requests came before the last change of each conversation.
+        let mut changed: HashMap<&ConversationId, usize> = HashMap::new();
         for step in &call.steps {
             let here = &step.conversation;
             match &step.action {
@@ -68,17 +74,28 @@ impl Simulator {
                         let looked = self.wait_for_look(here, &due).await;
                         played.missed_looks += usize::from(!looked);
                     }
+                    if let Some(since) = changed.get(here).filter(|_| is_paced && change.ends_leg()) {
+                        self.wait_for_events(here, *since).await;
+                    }
                     let left = self.shared.change(|world| {
                         world.apply(here, step.at, change.clone());
                         Unseen::of(world, here)
                     });
-                    if change.is_visible() {
-                        unseen.extend(left.map(|left| (here, left)));
+                    if let Some(left) = left.filter(|_| change.is_visible()) {
+                        changed.insert(here, left.requests);
+                        unseen.insert(here, left);
                     }
                 }
             }
         }
         played
+    }
+
+    /// Whoever reads event lists reads them after the conversation, as requests allow.
+    async fn wait_for_events(&self, conversation: &ConversationId, since: usize) {
+        let read = self.shared.wait_until(|world| are_events_read(world, conversation, since));
+        // Nobody need read them.
+        let _ = tokio::time::timeout(EVENTS_PATIENCE, read).await;
     }
 
     async fn wait_for_look(&self, conversation: &ConversationId, unseen: &Unseen) -> bool {
@@ -111,10 +128,7 @@ impl Unseen {
         let Some(conversation) = world.conversation(id) else {
             return true;
         };
-        let asked = |path: &str| {
-            let mut since = world.requests.iter().skip(self.requests);
-            since.any(|request| request.status == Some(200) && request.bare_path() == path)
-        };
+        let asked = |path: &str| is_asked(world, path, self.requests);
         let changed =
             |member: &&Member| member.state != MemberState::Left || member.changed >= self.sequence_number;
         Family::ALL.into_iter().any(|family| {
@@ -126,4 +140,16 @@ impl Unseen {
                         .all(|member| asked(&format!("{document}/members/{}", member.participant.member_id))))
         })
     }
+}
+
+/// Whether the event list was read after so many requests, in any family that has one.
+fn are_events_read(world: &World, id: &ConversationId, since: usize) -> bool {
+    let events = |family: Family| format!("/{}/conversations/{id}/events", family.segment());
+    world.conversation(id).is_none()
+        || Family::ALL.into_iter().any(|family| is_asked(world, &events(family), since))
+}
+
+fn is_asked(world: &World, path: &str, since: usize) -> bool {
+    let mut since = world.requests.iter().skip(since);
+    since.any(|request| request.status == Some(200) && request.bare_path() == path)
 }
