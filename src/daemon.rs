@@ -25,6 +25,7 @@ use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
 use crate::flow::reconcile::{self, Reconciler};
 use crate::http::auth::Access;
+use crate::http::health::Readiness;
 use crate::http::query::Query;
 use crate::http::query::stream::Streams;
 use crate::http::serve::{Bounds, Server};
@@ -182,6 +183,7 @@ pub async fn start(
         streams: Streams::new(lifecycle.clone()),
         metrics: telemetry::metrics_text,
         access,
+        readiness: Readiness::default(),
     };
     let [public, private] = serve(&lifecycle, listeners, [webhooks.router(), query.router()])?;
     if let Some(period) = lifecycle::watchdog_period() {
@@ -351,6 +353,7 @@ pub async fn reader(reading: &Reading, clock: Arc<dyn Clock>) -> Result<Query, D
         streams: Streams::new(Lifecycle::default()),
         metrics: telemetry::metrics_text,
         access: Arc::new(Access::new(Vec::new(), &clock)),
+        readiness: Readiness::default(),
         clock,
     })
 }

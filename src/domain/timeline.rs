@@ -25,6 +25,15 @@ pub struct Entry {
     pub happening: Happening,
 }
 
+impl Entry {
+    /// Leaves out what was sent as it was sent.
+    pub fn leave_out_bodies(&mut self) {
+        if let Happening::Reply { ncco, .. } = &mut self.happening {
+            *ncco = None;
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(tag = "kind")]
@@ -58,7 +67,7 @@ pub enum Happening {
         upstream_ms: Option<u64>,
         /// Why its reply was not passed back.
         trouble: Option<String>,
-        /// What the call was told to do.
+        /// What the call was told to do; `null` also for readers without the scope `raw`.
         #[schema(value_type = Option<serde_json::Value>)]
         ncco: Option<Box<RawValue>>,
     },

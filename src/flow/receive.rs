@@ -129,14 +129,30 @@ impl Receiver {
         if taken.stands_for == Endpoint::Answer {
             self.append_patiently(arrival).await;
         } else {
-            let stored = tokio::time::timeout(EVENT_PATIENCE, self.0.store.append(arrival)).await;
-            stored.unwrap_or(Err(StoreError::Behind)).map_err(|why| {
+            self.append_at_once(arrival).await.map_err(|why| {
                 count::refusal("not stored");
                 ReceiveError::NotStored(why)
             })?;
             self.0.wakes.iter().for_each(Wake::wake);
         }
         Ok(taken)
+    }
+
+    /// Stores what Vonage sends again. What takes longer than [`EVENT_PATIENCE`] goes on behind the refusal: it may
+    /// still be stored, or else the store notes that it was not.
+    async fn append_at_once(&self, arrival: NewArrival) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.0.store);
+        let mut stored = Box::pin(async move { store.append(arrival).await });
+        let in_time = tokio::time::timeout(EVENT_PATIENCE, &mut stored).await;
+        in_time.unwrap_or_else(|_| {
+            let wakes = self.0.wakes.clone();
+            self.0.lifecycle.finish(async move {
+                if stored.await.is_ok() {
+                    wakes.iter().for_each(Wake::wake);
+                }
+            });
+            Err(StoreError::Behind)
+        })
     }
 
     /// Stores what a caller waits for. Returns when it is on disk, at the latest after [`ANSWER_PATIENCE`].

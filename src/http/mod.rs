@@ -4,7 +4,7 @@ mod answer;
 mod answer_time;
 pub mod auth;
 mod cursor;
-mod health;
+pub mod health;
 mod page;
 mod problem;
 pub mod query;

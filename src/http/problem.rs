@@ -43,6 +43,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    /// 403: the request was for another machine, and without tokens only this one is served.
+    pub(super) fn not_this_host() -> Self {
+        let detail = "without query.tokens only requests to localhost are answered: make a token with \
+                      `conversationd token new NAME`";
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
     /// 404: there is no such thing.
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)

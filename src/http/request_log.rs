@@ -5,14 +5,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
+use axum::http::Extensions;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use crate::domain::reader::Reader;
+use crate::domain::reader::{Reader, Scope};
 
-/// Goes with a response: who is answered.
+/// Goes with a request that was let in, and with its response: who is answered.
 #[derive(Debug, Clone)]
 pub(super) struct ReadBy(pub(super) Arc<Reader>);
+
+/// Whether bodies may be told to the one who sent a request with these extensions: a reader with that scope, or
+/// anybody where no tokens are configured.
+pub(super) fn may_see_bodies(extensions: &Extensions) -> bool {
+    extensions.get::<ReadBy>().is_none_or(|ReadBy(reader)| reader.may(Scope::Raw))
+}
 
 /// Logs a request when it is answered.
 pub(super) async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Response {

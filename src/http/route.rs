@@ -1,8 +1,12 @@
 //! A path of the private listener, with what it takes to be let in.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
@@ -72,21 +76,38 @@ struct Gate {
     refuse: Refuse,
 }
 
-async fn guard(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     if gate.access.is_open() {
-        return next.run(request).await;
+        return if names_this_machine(request.headers()) {
+            next.run(request).await
+        } else {
+            Problem::not_this_host().into_response()
+        };
     }
     let reader = match gate.access.identify(&request) {
         Ok(reader) => reader,
         Err(refusal) => return (gate.refuse)(refusal, &request),
     };
     let mut response = if reader.may(gate.scope) {
+        request.extensions_mut().insert(ReadBy(Arc::clone(&reader)));
         next.run(request).await
     } else {
         (gate.refuse)(Refusal::Lacking(gate.scope), &request)
     };
     response.extensions_mut().insert(ReadBy(reader));
     response
+}
+
+/// Whether a request is for this machine by its own word. A page from elsewhere can have its own name lead here, and
+/// would then read what is open to whoever is on this machine.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
 }
 
 fn in_short(refusal: Refusal, _: &Request) -> Response {

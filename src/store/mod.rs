@@ -215,6 +215,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Everything that is known of these conversations; nothing for one that was never heard of.
     async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError>;
 
+    /// Everything that is known of one conversation, for a reader; `None` for one that was never heard of.
+    async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError>;
+
     /// Replaces interpretations, except where a newer one is there. Each goes with the [`History::revision`]
     /// that it was made from; `through` is [`Stale::through`] of the work that is done with this.
     async fn save(

@@ -9,6 +9,7 @@ use conversationd::domain::clock::ManualClock;
 use conversationd::domain::digest::Digest;
 use conversationd::domain::reader::Scope;
 use conversationd::http::query;
+use conversationd::simulator::{Call, Pace};
 use jiff::SignedDuration;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -131,6 +132,42 @@ async fn a_route_is_open_to_a_token_with_its_scope_and_to_no_other() {
             let right = ask(&format!("Bearer {}", token_of(Scope::Read))).await;
             assert_eq!((none.status, wrong.status), (right.status, right.status), "{method} {path}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_was_told_is_for_readers_of_what_was_received() {
+    let (daemon, _clock) = guarded().await;
+    daemon.vonage.play(&Call::tutorial(), Pace::AtOnce).await;
+    let path = "/v1/conversations/CON-bc643220-2542-499a-892e-c982c4150c06/timeline";
+    let replied = async {
+        loop {
+            let reply = with_token(&daemon, path, token_of(Scope::Read)).await;
+            if reply.text.contains("\"reply\"") {
+                return reply;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let reply = tokio::time::timeout(PATIENCE, replied).await.unwrap();
+    assert!(reply.text.contains("\"ncco\":null") && !reply.text.contains("talk"), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn without_tokens_only_this_machine_is_answered() {
+    let daemon = World::default().start().await;
+    for (host, is_answered) in [
+        ("localhost:3001", true),
+        ("127.0.0.1", true),
+        ("[::1]:3001", true),
+        ("evil.example", false),
+        ("127.0.0.1.evil.example", false),
+        ("10.0.0.5:3001", false),
+    ] {
+        let reply = daemon.ask(Method::GET, "/v1/conversations", &[("host", host)], "").await;
+        let expected = if is_answered { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(reply.status, expected, "{host}");
+        assert!(is_answered || is_problem(&reply), "{}", reply.text);
     }
 }
 

@@ -929,9 +929,9 @@ async fn a_conversation_without_a_start_is_listed_by_its_first_news() {
     let startless = Interpretation { started_at: None, ..bare_interpretation("CON-1", 0) };
     place.store.save(vec![(startless.clone(), revision(1))], None).await.unwrap();
     assert_eq!(place.conversations(1, None).await[0].position.listed_at, at(40));
-    let capture = Capture { first_at: Some(at(50)), ..startless.capture.clone() };
+    let capture = Capture { first_at: Some(at(30)), ..startless.capture.clone() };
     place.store.save(vec![(Interpretation { capture, ..startless }, revision(1))], None).await.unwrap();
-    assert_eq!(place.conversations(1, None).await[0].position.listed_at, at(50));
+    assert_eq!(place.conversations(1, None).await[0].position.listed_at, at(30));
 }
 
 #[tokio::test]

@@ -103,19 +103,22 @@ impl Query {
         if let Some(at) = one.started_at.or(one.capture.first_at) {
             return Ok(at);
         }
-        let histories = self.store.histories(std::slice::from_ref(id)).await?;
-        let heard = histories.iter().flat_map(|history| {
+        let history = self.store.history(id).await?;
+        let heard = history.iter().flat_map(|history| {
             let received = history.arrivals.iter().map(|arrival| arrival.event.received_at);
             received.chain(history.listed.iter().filter_map(|leg| leg.start_time.or(leg.end_time)))
         });
         Ok(heard.min().unwrap_or(now))
     }
 
-    /// Whose a conversation is, as far as it is known.
-    pub(super) async fn application_of(
+    /// The same, of a conversation's own time.
+    pub(super) async fn blind_of(
         &self,
         id: &ConversationId,
-    ) -> Result<Option<ApplicationId>, StoreError> {
-        Ok(self.store.conversation(id).await?.and_then(|one| one.application_id))
+        now: Timestamp,
+    ) -> Result<Vec<Blind>, StoreError> {
+        let Some(one) = self.store.conversation(id).await? else { return Ok(Vec::new()) };
+        let span = Span::of(&one, self.first_news(id, &one, now).await?, now);
+        self.blind_around(&[span]).await
     }
 }

@@ -93,9 +93,12 @@ impl List for Conversations {
     ) -> Result<(Vec<Answer>, Vec<Blind>), Problem> {
         let span = |listed: &Listed| Span::of(&listed.interpretation, listed.position.listed_at, self.now);
         let mut spans: Vec<Span> = items.iter().map(span).collect();
-        // Also what lies between this page and the one before, or the present: calls may be missing there.
-        let edge = after.map_or(self.now, |after| after.listed_at);
-        spans.extend(spans.first().map(|nearest| nearest.moved_to(edge)));
+        let application = || match &self.filter.application {
+            Some(application) => Some(application.clone()),
+            None => items.first().and_then(|listed| listed.interpretation.application_id.clone()),
+        };
+        let edges = self.edges(after, items.is_empty());
+        spans.extend(edges.into_iter().flatten().map(|edge| Span::at(edge, application())));
         let gaps = self.query.gaps_around(&spans).await?;
         let answer = |listed: Listed| {
             let span = span(&listed);
@@ -113,8 +116,20 @@ pub(in crate::http) fn own(parameters: &mut Parameters) -> Vec<(String, String)>
 }
 
 impl Conversations {
+    /// Where the time ends that is asked for, towards the page before and beyond: calls may be missing there, and
+    /// most of all where none was found.
+    fn edges(&self, after: Option<&Position>, is_empty: bool) -> [Option<Timestamp>; 2] {
+        let before = after.map(|after| after.listed_at);
+        let since = self.filter.since.or(is_empty.then_some(Timestamp::UNIX_EPOCH));
+        let until = self.filter.until.unwrap_or(self.now).min(self.now);
+        match self.order {
+            Order::NewestFirst => [before.or(Some(until)), since],
+            Order::OldestFirst => [before.or(since), self.filter.until.or(is_empty.then_some(until))],
+        }
+    }
+
     /// The list with these parameters of its own.
-    fn with(own: &[(String, String)], query: Query) -> Result<Self, Problem> {
+    fn with(own: &mut [(String, String)], query: Query) -> Result<Self, Problem> {
         let now = query.clock.now();
         let value = |name: &str| own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
         let filter = Filter::read(value, filter::Context { now, country: query.country })
@@ -124,6 +139,17 @@ impl Conversations {
             Some("oldest") => Order::OldestFirst,
             Some(_) => return Err(Problem::bad_request("order is newest or oldest")),
         };
+        // The next page is of the same time, whenever it is asked for.
+        for (name, value) in own {
+            let instant = match name.as_str() {
+                "since" => filter.since,
+                "until" => filter.until,
+                _ => None,
+            };
+            if let Some(instant) = instant {
+                *value = instant.to_string();
+            }
+        }
         Ok(Self { query, filter, order, now })
     }
 }
@@ -131,9 +157,10 @@ impl Conversations {
 /// One page of the list, as the parameters ask for it.
 pub(in crate::http) async fn page(query: Query, mut parameters: Parameters) -> Result<Page<Answer>, Problem> {
     let part = Part::of(&mut parameters)?;
-    let own = own(&mut parameters);
+    let mut own = own(&mut parameters);
     parameters.finish()?;
-    part.read(&Conversations::with(&own, query)?, &own).await
+    let list = Conversations::with(&mut own, query)?;
+    part.read(&list, &own).await
 }
 
 /// `GET /v1/conversations`: newest first.
@@ -150,9 +177,10 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = Asked::of(&mut parameters, &headers)?;
-    let own = own(&mut parameters);
+    let mut own = own(&mut parameters);
     parameters.finish()?;
-    asked.answer(Conversations::with(&own, query)?, "/v1/conversations", &own).await
+    let list = Conversations::with(&mut own, query)?;
+    asked.answer(list, "/v1/conversations", &own).await
 }
 
 impl Query {

@@ -108,8 +108,10 @@ async fn answer(
     Ok((status, [(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// Where this is, as the one who asks sees it.
+/// Where this is, as the one who asks sees it; a proxy that ends TLS says so.
 fn base(headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    host.map_or_else(|| "/vonage".to_owned(), |host| format!("http://{host}/vonage"))
+    let is_https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    let scheme = if is_https { "https" } else { "http" };
+    host.map_or_else(|| "/vonage".to_owned(), |host| format!("{scheme}://{host}/vonage"))
 }

@@ -37,6 +37,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 
 use super::auth::Access;
+use super::health::Readiness;
 use super::json;
 use super::problem::{self, Problem};
 use super::route::Route;
@@ -63,6 +64,8 @@ pub struct Query {
     pub metrics: fn() -> String,
     /// Decides who is let in.
     pub access: Arc<Access>,
+    /// Whether the store could be written to a moment ago.
+    pub readiness: Readiness,
 }
 
 /// Every route of the private listener, and who may use it.
@@ -99,6 +102,12 @@ pub fn routes() -> Vec<Route<Query>> {
 impl FromRef<Query> for Arc<dyn Store> {
     fn from_ref(query: &Query) -> Self {
         Arc::clone(&query.store)
+    }
+}
+
+impl FromRef<Query> for Readiness {
+    fn from_ref(query: &Query) -> Self {
+        query.readiness.clone()
     }
 }
 

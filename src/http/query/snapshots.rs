@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::super::problem::Problem;
-use super::blind::{Blind, Span};
+use super::blind::Blind;
 use super::list::{Asked, List, Page};
 use super::openapi::{OfLists, Operation, Problems};
 use super::parameters::Parameters;
@@ -87,10 +87,7 @@ impl List for Versions {
         items: Vec<Digests>,
         _: Option<&u32>,
     ) -> Result<(Vec<Version<Entry>>, Vec<Blind>), Problem> {
-        let application = self.query.application_of(&self.id).await?;
-        let instants = items.iter().flat_map(|version| [version.taken_at, version.confirmed_at]);
-        let spans: Vec<Span> = instants.map(|at| Span::at(at, application.clone())).collect();
-        let blind = self.query.blind_around(&spans).await?;
+        let blind = self.query.blind_of(&self.id, self.query.clock.now()).await?;
         Ok((items.into_iter().map(Version::from).collect(), blind))
     }
 }

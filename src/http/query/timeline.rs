@@ -1,10 +1,11 @@
 //! `/v1/conversations/{id}/timeline`: the story of one call.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap};
 use axum::response::Response;
 
 use super::super::problem::Problem;
+use super::super::request_log::may_see_bodies;
 use super::blind::Span;
 use super::list::{Asked, Page};
 use super::openapi::{OfLists, Problems};
@@ -42,10 +43,14 @@ impl Columns for Entry {
 impl Query {
     /// The story of a conversation, oldest first.
     pub(in crate::http) async fn story(&self, id: &ConversationId) -> Result<Whole<Entry>, Problem> {
-        let histories = self.store.histories(std::slice::from_ref(id)).await?;
+        let history = self.store.history(id).await?;
         let replies = self.store.replies(id).await?;
-        let items = histories.first().map(|history| timeline(history, &replies)).unwrap_or_default();
-        let application = histories.first().and_then(|history| history.fetch.application_id.clone());
+        let application = history.as_ref().and_then(|history| history.fetch.application_id.clone());
+        // Beside the runtime's threads, which webhooks wait for: a long conference takes a while.
+        let telling = tokio::task::spawn_blocking(move || {
+            history.map(|history| timeline(&history, &replies)).unwrap_or_default()
+        });
+        let items = telling.await.expect("telling does not panic");
         let ends = [items.first(), items.last()].into_iter().flatten();
         let spans: Vec<Span> = ends.map(|entry| Span::at(entry.at, application.clone())).collect();
         let blind = self.blind_around(&spans).await?;
@@ -53,7 +58,7 @@ impl Query {
     }
 }
 
-/// `GET …/timeline`: oldest first.
+/// `GET …/timeline`: oldest first. What a call was told to do is only for readers of what was received.
 #[utoipa::path(
     get,
     path = "/v1/conversations/{id}/timeline",
@@ -65,11 +70,16 @@ pub(super) async fn list(
     State(query): State<Query>,
     PathOf(id): PathOf<String>,
     mut parameters: Parameters,
+    extensions: Extensions,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = Asked::of(&mut parameters, &headers)?;
     parameters.finish()?;
     let id = query.named(&id).await?;
     let path = format!("/v1/conversations/{id}/timeline");
-    asked.answer(query.story(&id).await?, &path, &[]).await
+    let mut story = query.story(&id).await?;
+    if !may_see_bodies(&extensions) {
+        story.items.iter_mut().for_each(Entry::leave_out_bodies);
+    }
+    asked.answer(story, &path, &[]).await
 }

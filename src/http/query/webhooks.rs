@@ -112,10 +112,7 @@ impl List for OfConversation {
         // Of several replies to one event the last is kept here.
         let mut replies: HashMap<Digest, NewReply> =
             replies.into_iter().map(|reply| (reply.given.arrival, reply.given)).collect();
-        let application = self.query.application_of(&self.id).await?;
-        let span = |arrival: &Arrival| Span::at(arrival.event.received_at, application.clone());
-        let spans: Vec<Span> = items.iter().map(span).collect();
-        let blind = self.query.blind_around(&spans).await?;
+        let blind = self.query.blind_of(&self.id, self.query.clock.now()).await?;
         let told = items.into_iter().map(|arrival| {
             let reply = replies.remove(&arrival.event.identity().digest);
             Webhook { reply: reply.map(Reply::from), ..Webhook::from(arrival) }

@@ -109,11 +109,16 @@ const INSERT_CONVERSATIONS: &str = "
         value->>'$[1][0]', value->>'$[1][1]', value->>'$[1][2]', value->>'$[1][3]',
         value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]', value->>'$[2][3]', value->>'$[2][4]',
         value->>'$[2][5]',
-        coalesce(value->>'$[2][0]', value->>'$[2][4]',
-            (SELECT min(received_at) FROM mentions JOIN arrivals USING (number)
-             WHERE mentions.conversation_id = value->>'$[0][0]'),
-            (SELECT min(coalesce(start_time, began_until)) FROM listed_calls
-             WHERE listed_calls.conversation_id = value->>'$[0][0]'), 0)
+        -- Never later than it was: a list that is being read would lose it.
+        coalesce(value->>'$[2][0]',
+            (SELECT min(news) FROM (
+                SELECT value->>'$[2][4]' AS news
+                UNION ALL
+                SELECT min(received_at) FROM mentions JOIN arrivals USING (number)
+                WHERE mentions.conversation_id = value->>'$[0][0]'
+                UNION ALL
+                SELECT min(coalesce(start_time, began_until)) FROM listed_calls
+                WHERE listed_calls.conversation_id = value->>'$[0][0]')), 0)
     FROM json_each(?)";
 
 const INSERT_MEMBERS: &str = "

@@ -37,7 +37,6 @@ pub use writer::Writer;
 
 use connection::WriteConnection;
 use outage::Refusals;
-use time_box::{Asking, TimeBox};
 
 use super::{Discovery, GapPosition, Listed, Order, Page, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
@@ -114,10 +113,10 @@ impl SqliteStore {
     }
 
     /// A view of the store for a reader, who has a time to keep to.
-    async fn ask(&self) -> Result<Asking, StoreError> {
+    async fn ask(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         let mut transaction = self.askers.begin().await?;
-        let time_box = TimeBox::begin(&mut transaction, READING).await?;
-        Ok(Asking { transaction, _time_box: time_box })
+        time_box::begin(&mut transaction, READING).await?;
+        Ok(transaction)
     }
 
     /// A view of the store for the daemon itself.
@@ -245,27 +244,11 @@ impl Store for SqliteStore {
     }
 
     async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError> {
-        let asked = json(ids);
-        let mut transaction = self.read().await?;
-        let progress = ledger::progress(&mut transaction).await?;
-        let mut states = fetches::states(&mut transaction, &asked).await?;
-        let mut arrivals = arrivals::of_conversations(&mut transaction, &asked).await?;
-        let mut snapshots = snapshots::of_conversations(&mut transaction, &asked).await?;
-        let mut listed = listed::of_conversations(&mut transaction, &asked).await?;
-        let history = |id: &ConversationId| {
-            let state = states.remove(id.as_str());
-            let arrivals = arrivals.remove(id.as_str()).unwrap_or_default();
-            if state.is_none() && arrivals.is_empty() {
-                return None;
-            }
-            let (mut fetch, looks) = state.unwrap_or_default();
-            progress.owe(&mut fetch, &arrivals);
-            let snapshots = snapshots.remove(id.as_str()).unwrap_or_default();
-            let revision = Revision { newest_arrival: progress.newest, looks };
-            let listed = listed.remove(id.as_str()).unwrap_or_default();
-            Some(History { conversation_id: id.clone(), arrivals, snapshots, listed, fetch, revision })
-        };
-        Ok(ids.iter().filter_map(history).collect())
+        histories(&mut *self.read().await?, ids).await
+    }
+
+    async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError> {
+        Ok(histories(&mut *self.ask().await?, std::slice::from_ref(id)).await?.pop())
     }
 
     async fn save(
@@ -415,8 +398,34 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.closing.cancel();
-        self.readers.close().await;
+        tokio::join!(self.readers.close(), self.askers.close());
     }
+}
+
+async fn histories(
+    connection: &mut SqliteConnection,
+    ids: &[ConversationId],
+) -> Result<Vec<History>, StoreError> {
+    let asked = json(ids);
+    let progress = ledger::progress(&mut *connection).await?;
+    let mut states = fetches::states(&mut *connection, &asked).await?;
+    let mut arrivals = arrivals::of_conversations(&mut *connection, &asked).await?;
+    let mut snapshots = snapshots::of_conversations(&mut *connection, &asked).await?;
+    let mut listed = listed::of_conversations(&mut *connection, &asked).await?;
+    let history = |id: &ConversationId| {
+        let state = states.remove(id.as_str());
+        let arrivals = arrivals.remove(id.as_str()).unwrap_or_default();
+        if state.is_none() && arrivals.is_empty() {
+            return None;
+        }
+        let (mut fetch, looks) = state.unwrap_or_default();
+        progress.owe(&mut fetch, &arrivals);
+        let snapshots = snapshots.remove(id.as_str()).unwrap_or_default();
+        let revision = Revision { newest_arrival: progress.newest, looks };
+        let listed = listed.remove(id.as_str()).unwrap_or_default();
+        Some(History { conversation_id: id.clone(), arrivals, snapshots, listed, fetch, revision })
+    };
+    Ok(ids.iter().filter_map(history).collect())
 }
 
 async fn write_replies(connection: &mut WriteConnection, batch: &[NewReply]) -> Result<(), StoreError> {

@@ -9,8 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{query, query_scalar};
 
 use super::rows::Table;
-use super::time_box::{self, TimeBox};
-use super::{StoreError, arrivals, gaps};
+use super::{StoreError, arrivals, gaps, time_box};
 use crate::domain::conversation::{CaptureState, State};
 use crate::domain::stats::{
     Alike, Arrivals, BlindTime, Conversations, FetchLag, Owed, Span, Stats, StoreSize,
@@ -29,7 +28,7 @@ pub(super) async fn count(
 ) -> Result<Stats, StoreError> {
     let gaps = gaps::between(connection, span.since, span.until).await?;
     let (file_bytes, wal_bytes) = size_in_bytes(connection).await?;
-    let _time_box = TimeBox::begin(connection, patience).await?;
+    time_box::begin(connection, patience).await?;
     Ok(Stats {
         blind_time: BlindTime::within(&gaps, span, now),
         owed: owed(connection, now).await?,
@@ -121,7 +120,10 @@ fn alike(row: &SqliteRow) -> Result<Alike, StoreError> {
 }
 
 async fn arrivals_of(connection: &mut SqliteConnection, span: Span) -> Result<Option<Arrivals>, StoreError> {
-    let (first, last) = arrivals::numbers_around(connection, span.since, span.until).await?;
+    let (first, last) = match arrivals::numbers_around(connection, span.since, span.until).await {
+        Err(StoreError::TooLong) => return Ok(None),
+        numbers => numbers?,
+    };
     let row = query(
         "SELECT count(*) AS total, coalesce(sum(deliveries), 0) AS deliveries,
              min(received_at) AS oldest_at, max(received_at) AS newest_at
