@@ -116,6 +116,16 @@ async fn what_happened_while_the_daemon_was_down_is_found_and_the_rest_is_named(
     }
     let list = daemon.get("/v1/conversations").await.json();
     assert_eq!((list["items"].as_array().unwrap().len(), &list["blind"]), (7, &json!([gap])));
+    // Where nothing was found it says why that may be.
+    for (asked, expected) in [
+        ("number=999&since=2026-03-09T10:15:55Z&until=2026-03-09T10:16:10Z", json!([gap])),
+        ("number=999&since=2026-03-09T10:00:00Z&until=2026-03-09T10:15:00Z", json!([])),
+        ("number=999", json!([gap])),
+        ("number=999&order=oldest&since=2026-03-09T10:16:00Z", json!([gap])),
+    ] {
+        let empty = daemon.get(&format!("/v1/conversations?{asked}")).await.json();
+        assert_eq!((&empty["items"], &empty["blind"]), (&json!([]), &expected), "{asked}");
+    }
     let webhooks = format!("/v1/conversations/{}/webhooks", begun[0].conversation);
     assert_eq!(
         daemon.get(&webhooks).await.json()["blind"],
