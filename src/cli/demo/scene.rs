@@ -108,7 +108,7 @@ impl Scene {
     pub(super) fn invite(&self) {
         let base = address(self.daemon.private);
         println!("\nOpen, or ask with curl:");
-        for path in ["v1/conversations", "readyz", "metrics"] {
+        for path in ["", "docs", "v1/conversations", "v1/stats", "metrics"] {
             println!("  {base}{path}");
         }
         println!("Ctrl-C stops.");
