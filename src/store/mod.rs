@@ -164,6 +164,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The arrivals that speak of a conversation, oldest first.
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError>;
 
+    /// At most `limit` arrivals that speak of a conversation, oldest first, from behind the one with the number
+    /// `after` on.
+    async fn arrivals_after(
+        &self,
+        id: &ConversationId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Arrival>, StoreError>;
+
     /// At most `limit` arrivals, whatever they speak of, newest first, from behind the one with the number `after`
     /// on.
     async fn newest_arrivals(&self, limit: u32, after: Option<i64>) -> Result<Vec<Arrival>, StoreError>;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use conversationd::domain::arrival::{Delivery, Endpoint, Method, NewArrival, Origin};
+use conversationd::domain::arrival::{Arrival, Delivery, Endpoint, Method, NewArrival, Origin};
 use conversationd::domain::call::{CallList, ListedCall};
 use conversationd::domain::conversation::{
     Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegSource, LegStatus, Member, MemberState,
@@ -797,6 +797,20 @@ async fn a_history_is_both_logs_and_the_looks() {
         place.settle(&lease, Finding::Seen(sighting(second, &[body])), Some(at(9)), second).await;
     }
     let history = place.history("CON-1").await.unwrap();
+    for limit in [1, 2, 9] {
+        let mut paged = Vec::new();
+        while let page = place
+            .store
+            .arrivals_after(&id, paged.last().map_or(0, |last: &Arrival| last.number), limit)
+            .await
+            .unwrap()
+            && !page.is_empty()
+        {
+            assert!(page.len() <= limit as usize);
+            paged.extend(page);
+        }
+        assert_eq!(paged, history.arrivals, "pages of {limit}");
+    }
     assert_eq!(history.arrivals, place.store.arrivals(&id).await.unwrap());
     assert_eq!(history.arrivals.len(), 2);
     let versions: Vec<_> = history.snapshots.iter().map(|one| (one.number, one.sighting.clone())).collect();

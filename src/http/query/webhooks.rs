@@ -93,10 +93,7 @@ impl List for OfConversation {
     const COLUMNS: &'static [(&'static str, &'static str)] = COLUMNS;
 
     async fn items(&self, after: Option<&i64>, limit: u32) -> Result<Vec<Arrival>, Problem> {
-        let mut arrivals = self.query.store.arrivals(&self.id).await?;
-        arrivals.retain(|arrival| after.is_none_or(|after| arrival.number > *after));
-        arrivals.truncate(limit as usize);
-        Ok(arrivals)
+        Ok(self.query.store.arrivals_after(&self.id, after.copied().unwrap_or(0), limit).await?)
     }
 
     fn place(arrival: &Arrival) -> i64 {

@@ -88,6 +88,29 @@ pub(super) async fn of_conversations(
     Ok(arrivals)
 }
 
+/// Those that speak of a conversation, oldest first, from behind `after` on.
+pub(super) async fn after(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Arrival>, StoreError> {
+    let rows = query(
+        "SELECT * FROM arrivals WHERE number IN (
+             SELECT number FROM mentions WHERE conversation_id = ?1 AND number > ?2
+             UNION
+             SELECT number FROM unposted WHERE conversation_id = ?1 AND number > ?2
+             ORDER BY number LIMIT ?3)
+         ORDER BY number",
+    )
+    .bind(id.as_str())
+    .bind(after)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(arrival).collect()
+}
+
 /// Newest first, from behind `after` on.
 pub(super) async fn newest(
     connection: &mut SqliteConnection,

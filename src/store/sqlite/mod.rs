@@ -166,6 +166,15 @@ impl Store for SqliteStore {
         Ok(arrivals.remove(id.as_str()).unwrap_or_default())
     }
 
+    async fn arrivals_after(
+        &self,
+        id: &ConversationId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Arrival>, StoreError> {
+        arrivals::after(&mut *self.ask().await?, id, after, limit).await
+    }
+
     async fn newest_arrivals(&self, limit: u32, after: Option<i64>) -> Result<Vec<Arrival>, StoreError> {
         arrivals::newest(&mut *self.ask().await?, limit, after).await
     }
