@@ -221,7 +221,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// arrivals speak of, and as many that were looked at.
     async fn stale(&self, limit: u32) -> Result<Stale, StoreError>;
 
-    /// Everything that is known of these conversations; nothing for one that was never heard of.
+    /// Everything that is known of these conversations; nothing for one that was never heard of. Where many arrivals
+    /// have come at once the last of them may be missing; they make a conversation [stale](Self::stale) in their turn.
     async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError>;
 
     /// Everything that is known of one conversation, for a reader; `None` for one that was never heard of.

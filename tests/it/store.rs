@@ -308,15 +308,7 @@ async fn what_was_read_of_the_events_stays_read() {
 async fn what_a_burst_leaves_unposted_is_owed_all_the_same() {
     const CALLS: usize = 1200;
     let place = Place::open().await;
-    let mut appends = JoinSet::new();
-    for number in 0..CALLS {
-        let store = Arc::clone(&place.store);
-        let arrival = arrival(&format!("CON-{number}"), "started", 1);
-        appends.spawn(async move { store.append(arrival).await });
-    }
-    while let Some(done) = appends.join_next().await {
-        done.unwrap().unwrap();
-    }
+    place.append_calls(CALLS).await;
     let mut leased = 0;
     while place.store.next_due().await.unwrap().is_some_and(|due| due <= at(1)) {
         let some = place.lease(1).await.len();
@@ -325,6 +317,28 @@ async fn what_a_burst_leaves_unposted_is_owed_all_the_same() {
         assert_eq!(place.store.arrivals(&conversation("CON-1199")).await.unwrap().len(), 1);
     }
     assert_eq!(leased, CALLS);
+}
+
+#[tokio::test]
+async fn a_burst_is_interpreted_in_its_order_and_whoever_asks_sees_all_of_it_at_once() {
+    const CALLS: usize = 1200;
+    let place = Place::open().await;
+    place.append_calls(CALLS).await;
+    let last = place.store.newest_arrivals(1, None).await.unwrap().pop().unwrap();
+    let last = last.event.conversation_id.unwrap();
+    // Behind the batch that is posted next: it costs whoever interprets the others nothing.
+    assert_eq!(place.store.histories(std::slice::from_ref(&last)).await.unwrap(), []);
+    let history = place.store.history(&last).await.unwrap().unwrap();
+    assert_eq!(history.arrivals.len(), 1);
+    assert_eq!(history.fetch.due_at, Some(at(1)));
+    assert_eq!(place.store.arrivals(&last).await.unwrap(), history.arrivals);
+
+    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default());
+    while deriver.step().await.unwrap() != Step::Idle {}
+    for number in 0..CALLS {
+        let interpretation = place.store.conversation(&conversation(&format!("CON-{number}"))).await.unwrap();
+        assert!(interpretation.is_some(), "{number}");
+    }
 }
 
 #[tokio::test]
@@ -1481,6 +1495,19 @@ impl Place {
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
         Self { store, writer: tasks, directory }
+    }
+
+    /// Appends an arrival of each of so many conversations, all at once.
+    async fn append_calls(&self, calls: usize) {
+        let mut appends = JoinSet::new();
+        for number in 0..calls {
+            let store = Arc::clone(&self.store);
+            let arrival = arrival(&format!("CON-{number}"), "started", 1);
+            appends.spawn(async move { store.append(arrival).await });
+        }
+        for appended in appends.join_all().await {
+            appended.expect("it can be stored");
+        }
     }
 
     /// Newest first, whatever they are.

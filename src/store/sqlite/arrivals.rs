@@ -63,11 +63,12 @@ pub(super) fn bind(
     insert
 }
 
-/// The arrivals that speak of these conversations (a JSON array of ids), oldest first. One that speaks of two
-/// is there for both.
+/// The arrivals up to `through` that speak of these conversations (a JSON array of ids), oldest first. One that
+/// speaks of two is there for both.
 pub(super) async fn of_conversations(
     connection: &mut SqliteConnection,
     ids: &str,
+    through: i64,
 ) -> Result<HashMap<String, Vec<Arrival>>, StoreError> {
     let rows = query(
         "WITH spoken_of (speaks_of, number) AS (
@@ -75,10 +76,11 @@ pub(super) async fn of_conversations(
              WHERE conversation_id IN (SELECT value FROM json_each(?1))
              UNION ALL
              SELECT conversation_id, number FROM unposted
-             WHERE conversation_id IN (SELECT value FROM json_each(?1)))
+             WHERE number <= ?2 AND conversation_id IN (SELECT value FROM json_each(?1)))
          SELECT spoken_of.speaks_of, arrivals.* FROM spoken_of JOIN arrivals USING (number) ORDER BY number",
     )
     .bind(ids)
+    .bind(through)
     .fetch_all(connection)
     .await?;
     let mut arrivals: HashMap<String, Vec<Arrival>> = HashMap::new();

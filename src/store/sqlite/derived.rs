@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{query, query_scalar};
 
 use super::rows::Table;
-use super::{Stale, StoreError, changes, json};
+use super::{Stale, StoreError, changes, json, ledger};
 use crate::domain::conversation::{Ending, Interpretation, Leg, LegSource, Member};
 use crate::domain::history::Revision;
 use crate::domain::ids::ConversationId;
@@ -18,13 +18,15 @@ const ARRIVALS: Table = Table("arrivals");
 const FETCHES: Table = Table("fetches");
 
 /// The conversations that at most `limit` arrivals speak of, from behind the last that was followed on, and
-/// at most `limit` that were looked at.
+/// at most `limit` that were looked at. What is not among the next to be posted is not read yet.
 pub(super) async fn stale(connection: &mut SqliteConnection, limit: u32) -> Result<Stale, StoreError> {
     let rows = query(
         "SELECT number, conversation_id, transferred_to FROM arrivals
-         WHERE number > (SELECT derived FROM progress) ORDER BY number LIMIT ?1",
+         WHERE number > (SELECT derived FROM progress) AND number <= (SELECT posted FROM progress) + ?2
+         ORDER BY number LIMIT ?1",
     )
     .bind(limit)
+    .bind(ledger::BATCH)
     .fetch_all(&mut *connection)
     .await?;
     let mut stale = Stale::default();

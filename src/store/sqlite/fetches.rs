@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{query, query_scalar};
 
-use super::StoreError;
+use super::{StoreError, ledger};
 use super::rows::Table;
 use crate::domain::digest::Digest;
 use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble, Urgency};
@@ -153,6 +153,7 @@ pub(super) async fn most_urgent(
         .bind(now.as_microsecond())
         .bind(Urgency::Changed.number())
         .bind(Urgency::Unseen.number())
+        .bind(ledger::BATCH)
         .fetch_one(&mut *connection)
         .await?;
     let unposted = unposted.and_then(Urgency::numbered);
@@ -171,7 +172,7 @@ const UNPOSTED: &str = "
     SELECT min(CASE
         WHEN EXISTS (SELECT 1 FROM fetches WHERE fetches.conversation_id = unposted.conversation_id AND is_seen) THEN ?2
         ELSE ?3 END)
-    FROM unposted WHERE received_at <= ?1";
+    FROM unposted WHERE received_at <= ?1 AND number <= (SELECT posted FROM progress) + ?4";
 
 /// When the next look that nobody has taken out is due.
 pub(super) async fn next_due(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {

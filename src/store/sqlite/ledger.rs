@@ -10,8 +10,9 @@ use crate::domain::fetch::{FetchState, Urgency};
 
 const TABLE: Table = Table("progress");
 
-/// Arrivals posted in one transaction: webhooks wait for as long as it takes.
-const BATCH: i64 = 1000;
+/// Arrivals posted in one transaction: webhooks wait for as long as it takes. Who looks only as far beyond what is
+/// posted takes no longer for a backlog, however long it is.
+pub(super) const BATCH: i64 = 1000;
 
 /// Posts what the log holds beyond the last that was posted: gives each arrival its mentions, and owes a look
 /// at once to each conversation. The looks of one conversation collapse.
@@ -73,6 +74,11 @@ pub(super) async fn progress(connection: &mut SqliteConnection) -> Result<Progre
 }
 
 impl Progress {
+    /// The same where the log ends with the next batch to be posted.
+    pub(super) fn of_next_batch(self) -> Self {
+        Self { newest: self.newest.min(self.posted + BATCH), ..self }
+    }
+
     /// Owes what posting will owe to a conversation that these arrivals speak of.
     pub(super) fn owe(self, state: &mut FetchState, arrivals: &[Arrival]) {
         for arrival in arrivals.iter().filter(|arrival| arrival.number > self.posted) {

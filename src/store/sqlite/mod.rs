@@ -162,7 +162,9 @@ impl Store for SqliteStore {
     }
 
     async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError> {
-        let mut arrivals = arrivals::of_conversations(&mut *self.ask().await?, &json(&[id])).await?;
+        let mut connection = self.ask().await?;
+        let newest = ledger::progress(&mut connection).await?.newest;
+        let mut arrivals = arrivals::of_conversations(&mut connection, &json(&[id]), newest).await?;
         Ok(arrivals.remove(id.as_str()).unwrap_or_default())
     }
 
@@ -253,11 +255,15 @@ impl Store for SqliteStore {
     }
 
     async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError> {
-        histories(&mut *self.read().await?, ids).await
+        let mut connection = self.read().await?;
+        let progress = ledger::progress(&mut connection).await?;
+        histories(&mut connection, ids, progress.of_next_batch()).await
     }
 
     async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError> {
-        Ok(histories(&mut *self.ask().await?, std::slice::from_ref(id)).await?.pop())
+        let mut connection = self.ask().await?;
+        let progress = ledger::progress(&mut connection).await?;
+        Ok(histories(&mut connection, std::slice::from_ref(id), progress).await?.pop())
     }
 
     async fn save(
@@ -411,14 +417,15 @@ impl Store for SqliteStore {
     }
 }
 
+/// What the logs hold of conversations, as far as the log of arrivals goes here.
 async fn histories(
     connection: &mut SqliteConnection,
     ids: &[ConversationId],
+    progress: ledger::Progress,
 ) -> Result<Vec<History>, StoreError> {
     let asked = json(ids);
-    let progress = ledger::progress(&mut *connection).await?;
     let mut states = fetches::states(&mut *connection, &asked).await?;
-    let mut arrivals = arrivals::of_conversations(&mut *connection, &asked).await?;
+    let mut arrivals = arrivals::of_conversations(&mut *connection, &asked, progress.newest).await?;
     let mut snapshots = snapshots::of_conversations(&mut *connection, &asked).await?;
     let mut listed = listed::of_conversations(&mut *connection, &asked).await?;
     let history = |id: &ConversationId| {

@@ -1,21 +1,26 @@
 //! The group commit: what has queued up becomes one statement, one transaction and one flush to disk.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, query};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::WriteConnection;
 use super::{StoreError, arrivals};
 use crate::domain::arrival::{Identity, NewArrival};
 
-/// How long a commit waits for arrivals that are on their way: about as long as a flush takes.
-const GATHERING: Duration = Duration::from_micros(700);
+/// How long a commit waits for arrivals that are on their way: a few times as long as a flush takes. Vonage waits
+/// seconds.
+const GATHERING: Duration = Duration::from_millis(3);
 
 /// So few requests at one time are not waited for.
 const FEW: usize = 8;
+
+/// One in so many of a crowd is forgotten with each commit that does not see it.
+const MEMORY: usize = 16;
 
 /// An arrival that waits to be written, and who waits for it.
 #[derive(Debug)]
@@ -46,8 +51,7 @@ impl Writer {
     /// file, unless somebody still reads: whoever copies that alone has a whole copy.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(arrivals::MAX_ROWS);
-        // Those whom the last commit freed: most of them come back.
-        let mut freed = 0;
+        let mut crowd = Crowd::default();
         loop {
             tokio::select! {
                 first = self.queue.recv() => match first {
@@ -60,9 +64,9 @@ impl Writer {
                     continue;
                 }
             }
-            let share = Share::of(batch.len() + self.queue.len() + freed);
-            self.gather(&mut batch, share).await;
-            freed = batch.len();
+            crowd.see(batch.len() + self.queue.len());
+            self.gather(&mut batch, crowd.share()).await;
+            crowd.freed = batch.len();
             self.commit(&mut batch).await;
         }
     }
@@ -70,18 +74,21 @@ impl Writer {
     /// Takes what is queued up to the share, and waits a moment for arrivals that are on their way if it is less
     /// than that.
     async fn gather(&mut self, batch: &mut Vec<Append>, share: Share) {
-        let began = Instant::now();
+        let until = Instant::now() + GATHERING;
         loop {
             while batch.len() < share.most
                 && let Ok(append) = self.queue.try_recv()
             {
                 batch.push(append);
             }
-            if batch.len() >= share.least || began.elapsed() > GATHERING {
+            if batch.len() >= share.least {
                 return;
             }
-            // Not a sleep: the timer's millisecond is longer than what a flush takes.
-            tokio::task::yield_now().await;
+            match timeout_at(until, self.queue.recv()).await {
+                Ok(Some(append)) => batch.push(append),
+                // Nobody comes in time, or nobody can any more.
+                Ok(None) | Err(_) => return,
+            }
         }
     }
 
@@ -109,9 +116,37 @@ impl Writer {
     }
 }
 
-/// How much of what is under way goes into one commit: about half. Who sends webhooks waits for the reply before
-/// it sends the next. While one half is written the other comes in; a commit of all that there are would leave
-/// the disk idle until the first of them is back, and he would then have one for himself.
+/// Who sends at one time. Who waits for a commit is seen, and so is whom the last one freed, as most of them come
+/// back; but not who is on the way between the two. So the largest crowd that was seen counts, and is forgotten
+/// slowly.
+#[derive(Debug, Default)]
+struct Crowd {
+    /// Those whom the last commit freed.
+    freed: usize,
+    size: usize,
+}
+
+impl Crowd {
+    /// Sees those who wait, once before each commit.
+    fn see(&mut self, waiting: usize) {
+        // Rounded up: the last of them are forgotten, too.
+        let remembered = self.size - self.size.div_ceil(MEMORY);
+        self.size = remembered.max(waiting + self.freed);
+    }
+
+    /// How much of it goes into one commit: about half. Who sends webhooks waits for the reply before it sends the
+    /// next. While one half is written the other comes in; a commit of all that there are would leave the disk idle
+    /// until the first of them is back, and one of a few would keep the many waiting for it.
+    fn share(&self) -> Share {
+        if self.size < FEW {
+            return Share { least: 0, most: arrivals::MAX_ROWS };
+        }
+        let most = (self.size * 11 / 20).min(arrivals::MAX_ROWS);
+        Share { least: (self.size * 9 / 20).min(most), most }
+    }
+}
+
+/// How much goes into one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Share {
     /// So many are waited for.
@@ -120,32 +155,42 @@ struct Share {
     most: usize,
 }
 
-impl Share {
-    fn of(under_way: usize) -> Self {
-        if under_way < FEW {
-            return Self { least: 0, most: arrivals::MAX_ROWS };
-        }
-        let most = (under_way * 11 / 20).min(arrivals::MAX_ROWS);
-        Self { least: (under_way * 3 / 10).min(most), most }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn share_of(crowd: usize) -> Share {
+        Crowd { freed: 0, size: crowd }.share()
+    }
+
     #[test]
     fn a_few_are_written_at_once_and_of_many_about_half() {
-        assert_eq!(Share::of(1), Share { least: 0, most: arrivals::MAX_ROWS });
-        assert_eq!(Share::of(FEW - 1).least, 0);
-        assert_eq!(Share::of(64), Share { least: 19, most: 35 });
-        assert_eq!(Share::of(4000).most, arrivals::MAX_ROWS);
-        for under_way in 1..1000 {
-            let share = Share::of(under_way);
-            assert!((1..=arrivals::MAX_ROWS).contains(&share.most), "{under_way}");
-            assert!(share.least <= share.most, "what is waited for is taken: {under_way}");
+        assert_eq!(share_of(1), Share { least: 0, most: arrivals::MAX_ROWS });
+        assert_eq!(share_of(FEW - 1).least, 0);
+        assert_eq!(share_of(64), Share { least: 28, most: 35 });
+        assert_eq!(share_of(4000).most, arrivals::MAX_ROWS);
+        for crowd in 1..1000 {
+            let share = share_of(crowd);
+            assert!((1..=arrivals::MAX_ROWS).contains(&share.most), "{crowd}");
+            assert!(share.least <= share.most, "what is waited for is taken: {crowd}");
             // What is waited for is fewer than those who are not being written.
-            assert!(share.least <= under_way - share.most.min(under_way) || share.least == 0, "{under_way}");
+            assert!(share.least <= crowd - share.most.min(crowd) || share.least == 0, "{crowd}");
         }
+    }
+
+    #[test]
+    fn a_crowd_is_known_while_most_of_it_is_on_the_way_and_forgotten_once_it_is_gone() {
+        let mut crowd = Crowd::default();
+        crowd.see(64);
+        crowd.freed = 35;
+        crowd.see(1);
+        assert!(crowd.size > 55, "the others are on the way: {crowd:?}");
+        crowd.freed = 1;
+        // Each of these commits waits for a crowd in vain, for as long as it is remembered.
+        let commits = (0..1000).take_while(|_| {
+            crowd.see(1);
+            crowd.share().least > 0
+        });
+        assert!(commits.count() < 3 * MEMORY);
     }
 }
