@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{query, query_scalar};
 
-use super::{StoreError, ledger};
 use super::rows::Table;
+use super::{StoreError, ledger};
 use crate::domain::digest::Digest;
 use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble, Urgency};
 use crate::domain::ids::{ApplicationId, ConversationId, Region};
