@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
+use super::{Failure, print};
 use crate::config::{Config, DEFAULT_FILE, Faults};
 
 /// Look at the configuration.
@@ -30,19 +30,16 @@ impl Command {
     /// Prints what was asked for; reads the configuration only where it is asked for.
     pub(super) fn run(self, config: impl FnOnce() -> Result<Config, Faults>) -> Result<(), Failure> {
         match self.what {
-            What::Default => print!("{DEFAULT_FILE}"),
-            What::Show { json: false } => print!("{}", config()?.effective()),
-            What::Show { json: true } => println!("{}", config()?.effective_json()),
+            What::Default => print(DEFAULT_FILE),
+            What::Show { json: false } => print(&config()?.effective()),
+            What::Show { json: true } => print(&format!("{}\n", config()?.effective_json())),
             What::Check => check(&config()?),
         }
-        Ok(())
     }
 }
 
-fn check(config: &Config) {
+fn check(config: &Config) -> Result<(), Failure> {
     let source = config.source.as_ref().map(|source| source.display().to_string());
-    println!("{}: valid", source.as_deref().unwrap_or("no file, built-in defaults"));
-    for warning in config.warnings() {
-        println!("warning: {warning}");
-    }
+    print(&format!("{}: valid\n", source.as_deref().unwrap_or("no file, built-in defaults")))?;
+    config.warnings().iter().try_for_each(|warning| print(&format!("warning: {warning}\n")))
 }

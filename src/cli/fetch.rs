@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::value::RawValue;
 
-use super::{Failure, clock};
+use super::{Failure, clock, print};
 use crate::config::Config;
 use crate::daemon;
 use crate::domain::ids::ConversationId;
@@ -27,12 +27,12 @@ impl Fetch {
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
         let sighting = daemon::look(&config, clock(), &self.id).await?;
         if self.json {
-            println!("{}", by_name(&sighting.documents));
+            print(&format!("{}\n", by_name(&sighting.documents)))?;
         } else {
-            let shown = sighting.documents.iter().filter(|document| {
+            let mut shown = sighting.documents.iter().filter(|document| {
                 !matches!(document.name, DocumentName::Members(_) | DocumentName::Events { .. })
             });
-            shown.for_each(|document| println!("{}", readable(&document.body)));
+            shown.try_for_each(|document| print(&format!("{}\n", readable(&document.body))))?;
         }
         if self.keep {
             let number = daemon::keep(&config, &self.id, sighting).await?;

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 
-use super::{Failure, clock};
+use super::{Failure, clock, print};
 use crate::config::Config;
 use crate::daemon;
 
@@ -35,7 +35,6 @@ impl Jwt {
     /// Prints the token and nothing else.
     pub(super) fn run(self, config: &Config) -> Result<(), Failure> {
         let token = daemon::token(config, &*clock(), self.ttl)?;
-        println!("{}", token.expose_secret());
-        Ok(())
+        print(&format!("{}\n", token.expose_secret()))
     }
 }

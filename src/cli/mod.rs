@@ -13,6 +13,7 @@ mod story;
 mod timeline;
 mod token;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -127,10 +128,7 @@ impl Arguments {
             Command::Export(export) => block_on(export.run(reading()?)),
             Command::Jwt(jwt) => jwt.run(&config()?),
             Command::Fetch(fetch) => block_on(fetch.run(config()?)),
-            Command::Token(command) => {
-                command.run();
-                Ok(())
-            }
+            Command::Token(command) => command.run(),
         }
     }
 }
@@ -141,4 +139,12 @@ fn block_on<F: Future<Output = Result<(), Failure>>>(work: F) -> Result<(), Fail
 
 fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
+}
+
+/// Writes to the terminal, or to whoever reads; one who has read enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
+    }
 }

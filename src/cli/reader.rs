@@ -1,7 +1,5 @@
 //! What the reading commands share: the store is asked as it is over HTTP, and what it answers is shown.
 
-use std::io::{ErrorKind, Write};
-
 use axum::body::{Body, to_bytes};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Failure, clock};
+use super::{Failure, clock, print};
 use crate::config::Reading;
 use crate::daemon;
 
@@ -157,12 +155,4 @@ fn local(text: &str, zone: &TimeZone) -> Option<String> {
     let is_instant = text.len() == "2018-10-25T09:26:18.991Z".len() && text.ends_with('Z');
     let instant: Timestamp = is_instant.then(|| text.parse().ok())??;
     Some(instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %Z").to_string())
-}
-
-/// Writes to the terminal, or to whoever reads; one who has read enough is no failure.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        outcome => Ok(outcome?),
-    }
 }

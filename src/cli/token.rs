@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use toml::Value;
 
+use super::{Failure, print};
 use crate::domain::reader::{Scope, Token};
 
 /// Make tokens for readers.
@@ -42,25 +43,27 @@ fn scope() -> impl TypedValueParser<Value = Scope> {
 
 impl Command {
     /// Prints the token. Nothing keeps it.
-    pub(super) fn run(self) {
+    pub(super) fn run(self) -> Result<(), Failure> {
         let What::New(new) = self.what;
         let mut bytes = [0; 32];
         rand::fill(&mut bytes).expect("the system always gives random bytes");
-        new.print(&Token::from_random(bytes));
+        print(&new.text(&Token::from_random(bytes)))
     }
 }
 
 impl New {
-    fn print(&self, token: &Token) {
+    fn text(&self, token: &Token) -> String {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let (secret, sha256) = (token.expose_secret(), token.digest());
         if self.json {
             let new = json!({"name": self.name, "token": secret, "sha256": sha256, "scopes": scopes});
-            return println!("{new}");
+            return format!("{new}\n");
         }
         let (name, scopes) = (Value::from(self.name.as_str()), Value::from(scopes));
-        println!("The token, which is not shown again:\n\n{secret}\n");
-        println!("In the configuration, under [query], as an element of `tokens`:\n");
-        println!("{{ name = {name}, sha256 = \"{sha256}\", scopes = {scopes} }}");
+        format!(
+            "The token, which is not shown again:\n\n{secret}\n\n\
+             In the configuration, under [query], as an element of `tokens`:\n\n\
+             {{ name = {name}, sha256 = \"{sha256}\", scopes = {scopes} }}\n"
+        )
     }
 }

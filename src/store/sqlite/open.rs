@@ -1,6 +1,6 @@
 //! Opening the file: who may, with which schema, and how its connections are set up.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,6 +88,9 @@ async fn pools(options: SqliteConnectOptions) -> Result<[SqlitePool; 2], sqlx::E
 
 /// Opens a file that is there, to read it only.
 pub async fn open_reading(path: &Path) -> Result<SqliteStore, StoreError> {
+    // The system says whether it is there; SQLite only that it cannot be opened. Opening it here is no way to ask:
+    // closing it would end SQLite's own locks.
+    fs::metadata(path).map_err(|error| unopenable(path, &error))?;
     let log = with_ending(path, "-wal");
     // SQLite reads a log only together with an index of it, which it would have to make. Where it may not, and
     // there is no log, there is nobody else either.
@@ -103,7 +106,7 @@ pub async fn open_reading(path: &Path) -> Result<SqliteStore, StoreError> {
     };
     let mut chosen = options;
     let outcome = match attempt(&chosen).await {
-        Err(_) if path.exists() && !log.exists() => {
+        Err(_) if !log.exists() => {
             chosen = chosen.immutable(true);
             attempt(&chosen).await
         }
