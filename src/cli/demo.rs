@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Failure, clock, story};
+use super::{Failure, clock, print, story};
 use crate::domain::ids::ConversationId;
 use crate::lifecycle;
 use crate::simulator::{Call, Pace};
@@ -55,7 +55,7 @@ impl Demo {
 }
 
 async fn perform(scene: &Scene, count: u32, exit: bool) -> Result<(), Failure> {
-    scene.describe();
+    scene.describe()?;
     let starting = clock().now();
     let others = (1..count).map(|number| Call::varied(number, starting));
     let calls: Vec<Call> = std::iter::once(Call::tutorial()).chain(others).collect();
@@ -63,9 +63,9 @@ async fn perform(scene: &Scene, count: u32, exit: bool) -> Result<(), Failure> {
     let accepted = play(scene, calls).await;
     let conversations = everything_stored(scene, &ids).await?;
     let tutorial = conversations.iter().find(|one| one["id"] == ids[0].as_str());
-    print!("{}", story::tell(tutorial.unwrap_or(&Value::Null)));
+    print(&story::tell(tutorial.unwrap_or(&Value::Null)))?;
     if count > 1 {
-        print!("\n{}", story::summary(&conversations));
+        print(&format!("\n{}", story::summary(&conversations)))?;
     }
     let captured = conversations.iter().filter(|one| one["capture"]["state"] == "captured").count();
     if !accepted || captured < ids.len() {
@@ -73,7 +73,7 @@ async fn perform(scene: &Scene, count: u32, exit: bool) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("{captured} of the calls' {all} conversations were captured")));
     }
     if !exit {
-        scene.invite();
+        scene.invite()?;
         std::future::pending::<()>().await;
     }
     Ok(())

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use url::Url;
 use uuid::Uuid;
 
-use super::super::{Failure, clock};
+use super::super::{Failure, clock, print};
 use crate::config::{Config, Environment};
 use crate::daemon::{self, Daemon, Listeners};
 use crate::domain::ids::ApplicationId;
@@ -97,21 +97,24 @@ impl Scene {
     }
 
     /// Prints who talks to whom.
-    pub(super) fn describe(&self) {
-        println!("simulated Vonage   {}", self.simulator.api_url());
-        println!("webhooks go to     {}", address(self.daemon.public));
-        println!("readers ask        {}", address(self.daemon.private));
-        println!("configuration      {}\n", self.directory.join("conversationd.toml").display());
+    pub(super) fn describe(&self) -> Result<(), Failure> {
+        print(&format!(
+            "simulated Vonage   {}\nwebhooks go to     {}\nreaders ask        {}\nconfiguration      {}\n\n",
+            self.simulator.api_url(),
+            address(self.daemon.public),
+            address(self.daemon.private),
+            self.directory.join("conversationd.toml").display(),
+        ))
     }
 
     /// Prints what to open.
-    pub(super) fn invite(&self) {
+    pub(super) fn invite(&self) -> Result<(), Failure> {
         let base = address(self.daemon.private);
-        println!("\nOpen, or ask with curl:");
+        print("\nOpen, or ask with curl:\n")?;
         for path in ["", "docs", "v1/conversations", "v1/stats", "metrics"] {
-            println!("  {base}{path}");
+            print(&format!("  {base}{path}\n"))?;
         }
-        println!("Ctrl-C stops.");
+        print("Ctrl-C stops.\n")
     }
 
     /// Every conversation that the daemon tells of.
