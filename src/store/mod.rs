@@ -161,9 +161,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// delivery of an event that is there already. Returns when it is on disk.
     async fn append(&self, arrival: NewArrival) -> Result<(), StoreError>;
 
-    /// The arrivals that speak of a conversation, oldest first.
-    async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError>;
-
     /// At most `limit` arrivals that speak of a conversation, oldest first, from behind the one with the number
     /// `after` on.
     async fn arrivals_after(

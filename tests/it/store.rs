@@ -137,15 +137,15 @@ async fn what_was_appended_is_read_back_whole() {
     };
     place.store.append(by_post.clone()).await.unwrap();
     place.store.append(by_get.clone()).await.unwrap();
-    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    let read = place.store.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap();
     let told = |event: &NewArrival| (event.clone(), 1, event.received_at);
     let found: Vec<_> =
         read.iter().map(|one| (one.event.clone(), one.deliveries, one.last_received_at)).collect();
     assert_eq!(found, [told(&by_post), told(&by_get)]);
     assert!(read[0].number < read[1].number);
     // A transfer is told of in both conversations.
-    assert_eq!(place.store.arrivals(&conversation("CON-2")).await.unwrap(), read[1..]);
-    assert_eq!(place.store.arrivals(&conversation("CON-3")).await.unwrap(), []);
+    assert_eq!(place.store.arrivals_after(&conversation("CON-2"), 0, u32::MAX).await.unwrap(), read[1..]);
+    assert_eq!(place.store.arrivals_after(&conversation("CON-3"), 0, u32::MAX).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_redelivered_webhook_is_kept_once() {
             let again = NewArrival { received_at: at(second), ..first.clone() };
             place.store.append(again).await.unwrap();
         }
-        let read = place.store.arrivals(&conversation(id)).await.unwrap();
+        let read = place.store.arrivals_after(&conversation(id), 0, u32::MAX).await.unwrap();
         assert_eq!(read.len(), 1, "{id}");
         assert_eq!((read[0].deliveries, read[0].last_received_at), (3, at(9)), "{id}");
         assert_eq!(read[0].event, first);
@@ -175,7 +175,7 @@ async fn events_of_one_moment_or_without_any_stay_apart() {
             place.store.append(arrival).await.unwrap();
         }
     }
-    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    let read = place.store.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap();
     let told: Vec<_> = read.iter().map(|one| (one.event.occurred_at, one.deliveries)).collect();
     assert_eq!(told, [[(Some(at(4)), 1); 3], [(None, 1); 3]].concat());
 }
@@ -192,7 +192,7 @@ async fn the_same_body_elsewhere_is_another_event() {
     for other in others {
         place.store.append(other).await.unwrap();
     }
-    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    let read = place.store.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap();
     assert_eq!(read.iter().map(|one| one.deliveries).collect::<Vec<_>>(), [1; 5]);
 }
 
@@ -213,7 +213,7 @@ async fn of_many_at_once_each_is_counted() {
     while let Some(done) = appends.join_next().await {
         done.unwrap().unwrap();
     }
-    let read = place.store.arrivals(&conversation("CON-1")).await.unwrap();
+    let read = place.store.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap();
     let mut deliveries: Vec<u32> = read.iter().map(|one| one.deliveries).collect();
     deliveries.sort_unstable();
     let expected: Vec<u32> = (0..EACH).map(|_| 1).chain([EACH; 3]).collect();
@@ -314,7 +314,10 @@ async fn what_a_burst_leaves_unposted_is_owed_all_the_same() {
         let some = place.lease(1).await.len();
         assert!(some > 0, "{leased} of {CALLS} were leased");
         leased += some;
-        assert_eq!(place.store.arrivals(&conversation("CON-1199")).await.unwrap().len(), 1);
+        assert_eq!(
+            place.store.arrivals_after(&conversation("CON-1199"), 0, u32::MAX).await.unwrap().len(),
+            1
+        );
     }
     assert_eq!(leased, CALLS);
 }
@@ -331,7 +334,7 @@ async fn a_burst_is_interpreted_in_its_order_and_whoever_asks_sees_all_of_it_at_
     let history = place.store.history(&last).await.unwrap().unwrap();
     assert_eq!(history.arrivals.len(), 1);
     assert_eq!(history.fetch.due_at, Some(at(1)));
-    assert_eq!(place.store.arrivals(&last).await.unwrap(), history.arrivals);
+    assert_eq!(place.store.arrivals_after(&last, 0, u32::MAX).await.unwrap(), history.arrivals);
 
     let deriver = Deriver::new(Arc::clone(&place.store), Wake::default());
     while deriver.step().await.unwrap() != Step::Idle {}
@@ -785,7 +788,7 @@ async fn histories_are_those_of_the_conversations_asked_for() {
     assert_eq!(together, alone);
     for history in &together {
         let id = &history.conversation_id;
-        assert_eq!(history.arrivals, place.store.arrivals(id).await.unwrap());
+        assert_eq!(history.arrivals, place.store.arrivals_after(id, 0, u32::MAX).await.unwrap());
         assert_eq!(history.arrivals.len(), 2, "{id}");
         assert!(history.arrivals.is_sorted_by_key(|arrival| arrival.number), "{id}");
         let versions: Vec<_> = history.snapshots.iter().map(|one| (one.number, &one.sighting)).collect();
@@ -825,7 +828,7 @@ async fn a_history_is_both_logs_and_the_looks() {
         }
         assert_eq!(paged, history.arrivals, "pages of {limit}");
     }
-    assert_eq!(history.arrivals, place.store.arrivals(&id).await.unwrap());
+    assert_eq!(history.arrivals, place.store.arrivals_after(&id, 0, u32::MAX).await.unwrap());
     assert_eq!(history.arrivals.len(), 2);
     let versions: Vec<_> = history.snapshots.iter().map(|one| (one.number, one.sighting.clone())).collect();
     assert_eq!(versions, [(1, sighting(3, &["x"])), (2, sighting(4, &["y"]))]);
@@ -1017,7 +1020,7 @@ async fn what_is_queued_when_the_store_closes_is_still_written() {
     let late = place.store.append(arrival("CON-1", "late", 2)).await;
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
     let place = place.reopened().await;
-    assert_eq!(place.store.arrivals(&conversation("CON-1")).await.unwrap().len(), taken);
+    assert_eq!(place.store.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap().len(), taken);
 }
 
 #[tokio::test]
@@ -1035,7 +1038,7 @@ async fn a_second_daemon_is_kept_out() {
     tasks.spawn(writer.run());
     beside.append(arrival("CON-1", "b", 2)).await.unwrap();
     assert_eq!(beside.lease(at(2), at(60), 9).await.unwrap(), []);
-    assert_eq!(place.store.arrivals(&conversation("CON-1")).await.unwrap().len(), 2);
+    assert_eq!(place.store.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap().len(), 2);
     place.reopened().await;
 }
 
@@ -1139,7 +1142,7 @@ async fn after_a_stop_the_file_alone_holds_everything() {
     let copy = directory.path().join("copy.db");
     fs::copy(path, &copy).unwrap();
     let (copied, _writer) = store::open(&copy).await.unwrap();
-    assert_eq!(copied.arrivals(&conversation("CON-1")).await.unwrap().len(), 1);
+    assert_eq!(copied.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap().len(), 1);
     drop(store);
 }
 
@@ -1189,7 +1192,7 @@ async fn a_value_that_cannot_be_read_names_its_place_and_not_itself() {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
         let error = match expected.0 {
             "documents" => place.store.snapshot(&conversation("CON-1"), 1).await.unwrap_err(),
-            "arrivals" => place.store.arrivals(&conversation("CON-1")).await.unwrap_err(),
+            "arrivals" => place.store.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap_err(),
             _ => place.store.histories(&[conversation("CON-1")]).await.unwrap_err(),
         };
         assert!(!error.to_string().contains("a secret"), "{error}");

@@ -161,13 +161,6 @@ impl Store for SqliteStore {
         outcome
     }
 
-    async fn arrivals(&self, id: &ConversationId) -> Result<Vec<Arrival>, StoreError> {
-        let mut connection = self.ask().await?;
-        let newest = ledger::progress(&mut connection).await?.newest;
-        let mut arrivals = arrivals::of_conversations(&mut connection, &json(&[id]), newest).await?;
-        Ok(arrivals.remove(id.as_str()).unwrap_or_default())
-    }
-
     async fn arrivals_after(
         &self,
         id: &ConversationId,
