@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use conversationd::domain::arrival::{Arrival, Delivery, Endpoint, Method, NewArrival, Origin};
 use conversationd::domain::call::{CallList, ListedCall};
@@ -1144,6 +1145,25 @@ async fn after_a_stop_the_file_alone_holds_everything() {
     let (copied, _writer) = store::open(&copy).await.unwrap();
     assert_eq!(copied.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await.unwrap().len(), 1);
     drop(store);
+}
+
+#[tokio::test]
+async fn what_is_written_is_copied_into_the_file_while_the_store_is_open() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let copied = async {
+        for attempt in 0.. {
+            let copy = place.directory.path().join(format!("copy-{attempt}.db"));
+            fs::copy(place.path(), &copy).unwrap();
+            // A file that is being written may not be readable.
+            let Ok((copied, _writer)) = store::open(&copy).await else { continue };
+            let found = copied.arrivals_after(&conversation("CON-1"), 0, u32::MAX).await;
+            if found.is_ok_and(|found| found.len() == 1) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), copied).await.expect("the log is copied now and then");
 }
 
 #[tokio::test]

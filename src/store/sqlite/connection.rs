@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Sqlite, query};
 use tokio::sync::watch;
 
-use super::StoreError;
+use super::{StoreError, checkpoint};
 
 /// The connection that writes. It keeps account of its transaction itself: when the disk is full SQLite ends a
 /// transaction of its own accord, and a count kept elsewhere (sqlx has one) would be wrong from then on.
@@ -50,7 +50,7 @@ impl WriteConnection {
     pub(super) async fn copy_log(&mut self) {
         self.settle().await;
         // It loses nothing where it fails: the next to open the store reads the log.
-        let _ = query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut self.inner).await;
+        let _ = checkpoint::copy(&mut self.inner).await;
     }
 
     /// Rolls back what was left behind. Where SQLite has done so already there is nothing to do, and it says so.

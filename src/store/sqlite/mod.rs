@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod changes;
+mod checkpoint;
 mod connection;
 mod derived;
 mod documents;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{Sqlite, Transaction};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use open::{MIGRATOR, open, open_reading, open_shared};
 pub use writer::Writer;
 
+use checkpoint::Checkpointer;
 use connection::WriteConnection;
 use outage::Refusals;
 
@@ -90,14 +92,20 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl SqliteStore {
-    /// A store over these connections.
-    fn over(connection: SqliteConnection, pools: [SqlitePool; 2], lock: Option<File>) -> (Self, Writer) {
+    /// A store over these connections. Its log is copied through one with the `copying` options.
+    fn over(
+        connection: SqliteConnection,
+        pools: [SqlitePool; 2],
+        copying: SqliteConnectOptions,
+        lock: Option<File>,
+    ) -> (Self, Writer) {
         let [readers, askers] = pools;
         let (committed, written) = watch::channel(());
         let connection = Arc::new(Mutex::new(WriteConnection::new(connection, committed)));
         let (queue, arrivals) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
-        let writer = Writer::new(Arc::clone(&connection), arrivals, closing.clone());
+        let checkpointer = Checkpointer::new(copying, Arc::clone(&connection), written.clone());
+        let writer = Writer::new(Arc::clone(&connection), arrivals, checkpointer, closing.clone());
         let store = Self {
             connection,
             readers,

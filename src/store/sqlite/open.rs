@@ -29,9 +29,9 @@ const PREPARED_STATEMENTS: usize = 400;
 /// The size, in bytes, to which the write-ahead log is cut after a checkpoint.
 const JOURNAL_SIZE_LIMIT: &str = "67108864";
 
-/// Pages in the write-ahead log that make a commit copy them into the file (16 MiB). Webhooks of one call
-/// touch the same pages over and over: the rarer the copying, the less there is to copy.
-const CHECKPOINT_PAGES: &str = "4000";
+/// Pages in the write-ahead log that make a commit copy them into the file (64 MiB): where the checkpointer has not
+/// come to it, or does not run.
+const CHECKPOINT_PAGES: &str = "16000";
 
 /// The writer's page cache: negative, so KiB. Big enough for the pages that live calls touch.
 const CACHE_KIB: &str = "-16384";
@@ -76,7 +76,9 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
     } else {
         expect_own_schema(&mut connection).await?;
     }
-    Ok(SqliteStore::over(connection, pools(common.read_only(true)).await.map_err(unopenable)?, lock))
+    let copying = common.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let pools = pools(common.read_only(true)).await.map_err(unopenable)?;
+    Ok(SqliteStore::over(connection, pools, copying, lock))
 }
 
 /// One pool for the daemon itself and one for its readers.
@@ -117,7 +119,7 @@ pub async fn open_reading(path: &Path) -> Result<SqliteStore, StoreError> {
         why: error.to_string(),
     })?;
     expect_own_schema(&mut connection).await?;
-    Ok(SqliteStore::over(connection, pools(chosen).await?, None).0)
+    Ok(SqliteStore::over(connection, pools(chosen.clone()).await?, chosen, None).0)
 }
 
 /// Makes the file where there is none, so that its mode is right before there is anything in it. SQLite

@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::Checkpointer;
 use super::connection::WriteConnection;
 use super::{StoreError, arrivals};
 use crate::domain::arrival::{Identity, NewArrival};
@@ -35,6 +36,7 @@ pub(super) struct Append {
 pub struct Writer {
     connection: Arc<Mutex<WriteConnection>>,
     queue: mpsc::Receiver<Append>,
+    pub(super) checkpointer: Checkpointer,
     closing: CancellationToken,
 }
 
@@ -42,21 +44,43 @@ impl Writer {
     pub(super) fn new(
         connection: Arc<Mutex<WriteConnection>>,
         queue: mpsc::Receiver<Append>,
+        checkpointer: Checkpointer,
         closing: CancellationToken,
     ) -> Self {
-        Self { connection, queue, closing }
+        Self { connection, queue, checkpointer, closing }
     }
 
     /// Writes until the store is closed, and then what is still queued. At the end everything is in the store's own
     /// file, unless somebody still reads: whoever copies that alone has a whole copy.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let Self { connection, queue, checkpointer, closing } = self;
+        let appender = Appender { connection: Arc::clone(&connection), queue, closing };
+        let written = CancellationToken::new();
+        tokio::join!(checkpointer.run(written.clone()), async {
+            appender.run().await;
+            written.cancel();
+        });
+        connection.lock().await.copy_log().await;
+    }
+}
+
+/// Commits what is appended.
+#[derive(Debug)]
+struct Appender {
+    connection: Arc<Mutex<WriteConnection>>,
+    queue: mpsc::Receiver<Append>,
+    closing: CancellationToken,
+}
+
+impl Appender {
+    async fn run(mut self) {
         let mut batch = Vec::with_capacity(arrivals::MAX_ROWS);
         let mut crowd = Crowd::default();
         loop {
             tokio::select! {
                 first = self.queue.recv() => match first {
                     Some(first) => batch.push(first),
-                    None => return self.connection.lock().await.copy_log().await,
+                    None => return,
                 },
                 // No more can be queued from here on; what is queued already is still received above.
                 () = self.closing.cancelled(), if !self.queue.is_closed() => {
