@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
@@ -21,7 +21,8 @@ const BATCH: u32 = 128;
 /// processors and the writer, and they cannot wait, while a derived row can.
 const REST_FACTOR: u32 = 9;
 
-/// The longest rest.
+/// The longest rest, and the longest wait for a lull after it: under a lasting load readers see what is new with every
+/// second.
 const LONGEST_REST: Duration = Duration::from_millis(500);
 
 /// The longest sleep: somebody else may have added to the store.
@@ -57,25 +58,30 @@ impl Deriver {
     pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let began = Instant::now();
-            let rest = match self.step().await {
-                Ok(Step::Did(_)) if self.wake.is_quiet() => Some(Duration::ZERO),
-                Ok(Step::Did(_)) => Some((began.elapsed() * REST_FACTOR).min(LONGEST_REST)),
-                Ok(Step::Idle) => None,
-                Err(error) => {
-                    tracing::error!(%error, "conversations could not be interpreted; trying again");
-                    Some(AFTER_FAILURE)
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = async { match rest {
-                    Some(rest) => tokio::time::sleep(rest).await,
-                    None => {
-                        let _ = tokio::time::timeout(LONGEST_SLEEP, self.wake.woken()).await;
-                    }
-                } } => {}
+            let outcome = self.step().await;
+            stop.run_until_cancelled(self.rest(outcome, began.elapsed())).await;
+        }
+    }
+
+    /// Waits until there is more to do, and it is time to do it.
+    async fn rest(&self, outcome: Result<Step, StoreError>, took: Duration) {
+        match outcome {
+            Ok(Step::Did(_)) if self.wake.is_quiet() => {}
+            Ok(Step::Did(_)) => self.give_way(took).await,
+            Ok(Step::Idle) => {
+                let _ = timeout(LONGEST_SLEEP, self.wake.woken()).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "conversations could not be interpreted; trying again");
+                sleep(AFTER_FAILURE).await;
             }
         }
+    }
+
+    /// Leaves the processors and the writer to webhooks that come in: for a while, and until none waits for another.
+    async fn give_way(&self, took: Duration) {
+        sleep((took * REST_FACTOR).min(LONGEST_REST)).await;
+        let _ = timeout(LONGEST_REST, self.store.pressed().wait_for(|pressed| !pressed)).await;
     }
 
     /// Interprets one batch.

@@ -272,6 +272,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// show here.
     fn written(&self) -> watch::Receiver<()>;
 
+    /// Whether arrivals waited already when the last of their commits was done: what can wait had better.
+    fn pressed(&self) -> watch::Receiver<bool>;
+
     // --- what could not be seen
 
     /// Notes that the daemon runs. Also tells of webhooks that could not be stored: their gap cannot be written

@@ -1167,6 +1167,28 @@ async fn what_is_written_is_copied_into_the_file_while_the_store_is_open() {
 }
 
 #[tokio::test]
+async fn it_is_told_while_arrivals_wait_for_the_commits_of_others() {
+    let place = Place::open().await;
+    let mut pressed = place.store.pressed();
+    assert!(!*pressed.borrow());
+    let mut appending = JoinSet::new();
+    // More than one commit takes.
+    for number in 0..200 {
+        let store = Arc::clone(&place.store);
+        appending.spawn(async move { store.append(arrival("CON-1", &number.to_string(), 1)).await });
+    }
+    let mut becomes = async |expected: bool, why: &str| {
+        let told = pressed.wait_for(|pressed| *pressed == expected);
+        tokio::time::timeout(Duration::from_secs(10), told).await.expect(why).map(drop).unwrap();
+    };
+    becomes(true, "the second commit's arrivals waited for the first").await;
+    for outcome in appending.join_all().await {
+        outcome.unwrap();
+    }
+    becomes(false, "nobody waits any more").await;
+}
+
+#[tokio::test]
 async fn the_file_is_for_its_owner_only_and_has_the_right_pragmas() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();

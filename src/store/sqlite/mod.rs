@@ -39,6 +39,7 @@ pub use writer::Writer;
 use checkpoint::Checkpointer;
 use connection::WriteConnection;
 use outage::Refusals;
+use writer::Appender;
 
 use super::{Discovery, GapPosition, Listed, Order, Page, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
@@ -74,6 +75,7 @@ pub struct SqliteStore {
     queue: mpsc::Sender<writer::Append>,
     closing: CancellationToken,
     written: watch::Receiver<()>,
+    pressed: watch::Receiver<bool>,
     replies: replies::Waiting,
     /// Arrivals that could not be written.
     refusals: Refusals,
@@ -105,7 +107,9 @@ impl SqliteStore {
         let (queue, arrivals) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
         let checkpointer = Checkpointer::new(copying, Arc::clone(&connection), written.clone());
-        let writer = Writer::new(Arc::clone(&connection), arrivals, checkpointer, closing.clone());
+        let (pressing, pressed) = watch::channel(false);
+        let appender = Appender::new(Arc::clone(&connection), arrivals, pressing, closing.clone());
+        let writer = Writer::new(appender, checkpointer);
         let store = Self {
             connection,
             readers,
@@ -113,6 +117,7 @@ impl SqliteStore {
             queue,
             closing,
             written,
+            pressed,
             replies: replies::Waiting::default(),
             refusals: Refusals::default(),
             _lock: lock,
@@ -322,6 +327,10 @@ impl Store for SqliteStore {
 
     fn written(&self) -> watch::Receiver<()> {
         self.written.clone()
+    }
+
+    fn pressed(&self) -> watch::Receiver<bool> {
+        self.pressed.clone()
     }
 
     async fn beat(&self, at: Timestamp) -> Result<(), StoreError> {

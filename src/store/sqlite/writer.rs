@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, query};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -34,45 +34,48 @@ pub(super) struct Append {
 /// Writes the arrivals that are appended to a store. Nothing is appended unless it runs.
 #[derive(Debug)]
 pub struct Writer {
-    connection: Arc<Mutex<WriteConnection>>,
-    queue: mpsc::Receiver<Append>,
+    appender: Appender,
     pub(super) checkpointer: Checkpointer,
-    closing: CancellationToken,
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: Arc<Mutex<WriteConnection>>,
-        queue: mpsc::Receiver<Append>,
-        checkpointer: Checkpointer,
-        closing: CancellationToken,
-    ) -> Self {
-        Self { connection, queue, checkpointer, closing }
+    pub(super) fn new(appender: Appender, checkpointer: Checkpointer) -> Self {
+        Self { appender, checkpointer }
     }
 
     /// Writes until the store is closed, and then what is still queued. At the end everything is in the store's own
     /// file, unless somebody still reads: whoever copies that alone has a whole copy.
     pub async fn run(self) {
-        let Self { connection, queue, checkpointer, closing } = self;
-        let appender = Appender { connection: Arc::clone(&connection), queue, closing };
-        let written = CancellationToken::new();
-        tokio::join!(checkpointer.run(written.clone()), async {
-            appender.run().await;
-            written.cancel();
+        let connection = Arc::clone(&self.appender.connection);
+        let done = CancellationToken::new();
+        tokio::join!(self.checkpointer.run(done.clone()), async {
+            self.appender.run().await;
+            done.cancel();
         });
         connection.lock().await.copy_log().await;
     }
 }
 
-/// Commits what is appended.
+/// Commits what has queued up.
 #[derive(Debug)]
-struct Appender {
+pub(super) struct Appender {
     connection: Arc<Mutex<WriteConnection>>,
     queue: mpsc::Receiver<Append>,
+    /// Told after each commit whether others wait already.
+    pressing: watch::Sender<bool>,
     closing: CancellationToken,
 }
 
 impl Appender {
+    pub(super) fn new(
+        connection: Arc<Mutex<WriteConnection>>,
+        queue: mpsc::Receiver<Append>,
+        pressing: watch::Sender<bool>,
+        closing: CancellationToken,
+    ) -> Self {
+        Self { connection, queue, pressing, closing }
+    }
+
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(arrivals::MAX_ROWS);
         let mut crowd = Crowd::default();
@@ -92,6 +95,8 @@ impl Appender {
             self.gather(&mut batch, crowd.share()).await;
             crowd.freed = batch.len();
             self.commit(&mut batch).await;
+            let waiting = !self.queue.is_empty();
+            self.pressing.send_if_modified(|pressed| std::mem::replace(pressed, waiting) != waiting);
         }
     }
 
