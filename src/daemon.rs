@@ -13,9 +13,9 @@ use url::Url;
 
 use crate::config::{Application, Config, Reading};
 use crate::domain::clock::Clock;
-use crate::domain::fetch::Urgency;
+use crate::domain::fetch::{Finding, Urgency};
 use crate::domain::ids::{ApplicationId, ConversationId};
-use crate::domain::snapshot::Sighting;
+use crate::domain::snapshot::{Document, EventList, Sighting};
 use crate::flow::Wake;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
@@ -35,7 +35,7 @@ use crate::lifecycle::{self, End, Lifecycle, Status};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::upstream::Upstream;
-use crate::vonage::client::{self, Asked, Client, EventTurns, Look};
+use crate::vonage::client::{self, Asked, Client, Look};
 use crate::vonage::pace::Pace;
 use crate::vonage::region::RegionHosts;
 use crate::vonage::signature::{Signer, Verifier};
@@ -371,23 +371,39 @@ pub fn token(
     Ok(application.mint.mint(clock.now(), life)?)
 }
 
+/// What a look of [`look`] found.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    sighting: Sighting,
+    events: Option<EventList>,
+}
+
+impl Seen {
+    /// Vonage's answers, in the order they were asked for.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        let events = self.events.iter().flat_map(|list| &list.documents);
+        self.sighting.documents.iter().chain(events)
+    }
+}
+
 /// Looks at one conversation now.
 ///
 /// # Errors
 /// When there is no application, or when Vonage does not tell.
-pub async fn look(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    id: &ConversationId,
-) -> Result<Sighting, DaemonError> {
+pub async fn look(config: &Config, clock: Arc<dyn Clock>, id: &ConversationId) -> Result<Seen, DaemonError> {
     let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
     let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
     let clients = clients(config, &pace, &clock)?;
     let client = clients.get(&application.id).expect("there is a client for each application");
-    let (urgency, events) = (Urgency::Changed, EventTurns::Spare);
-    match client.look(Asked { id, known: None, region: None, urgency, events }).await.look {
-        Look::Seen(sighting) | Look::Interrupted(sighting, _) => Ok(sighting),
+    let asked = Asked { id, known: None, region: None, urgency: Urgency::Changed };
+    match client.look(asked).await.look {
+        Look::Seen { sighting, has_more_events: true } => match client.events(asked).await {
+            Look::Events(list) => Ok(Seen { sighting, events: Some(list) }),
+            _ => Ok(Seen { sighting, events: None }),
+        },
+        Look::Seen { sighting, .. } | Look::Interrupted(sighting, _) => Ok(Seen { sighting, events: None }),
         Look::Unchanged { .. } => unreachable!("nothing was known that could be unchanged"),
+        Look::Events(_) | Look::NoEvents => unreachable!("events were not asked for"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),
         Look::Refused(status) => Err(DaemonError::Refused(status)),
         Look::NoApplication => Err(DaemonError::NoApplication),
@@ -400,14 +416,13 @@ pub async fn look(
 ///
 /// # Errors
 /// When there is no application, or the store cannot be opened or written.
-pub async fn keep(
-    config: &Config,
-    id: &ConversationId,
-    sighting: Sighting,
-) -> Result<Option<u32>, DaemonError> {
+pub async fn keep(config: &Config, id: &ConversationId, seen: Seen) -> Result<Option<u32>, DaemonError> {
     let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
     let (store, _writer) = store::open_shared(&config.store).await?;
-    let number = store.keep(id, &application.id, sighting).await?;
+    let number = store.keep(id, &application.id, Finding::Seen(seen.sighting)).await?;
+    if let Some(list) = seen.events {
+        store.keep(id, &application.id, Finding::Events(list)).await?;
+    }
     Deriver::new(Arc::clone(&store), Wake::default()).step().await?;
     store.close().await;
     Ok(number)

@@ -25,17 +25,17 @@ pub(super) struct Fetch {
 impl Fetch {
     /// Prints the conversation's document, and its members' where they come by themselves.
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
-        let sighting = daemon::look(&config, clock(), &self.id).await?;
+        let seen = daemon::look(&config, clock(), &self.id).await?;
         if self.json {
-            print(&format!("{}\n", by_name(&sighting.documents)))?;
+            print(&format!("{}\n", by_name(seen.documents())))?;
         } else {
-            let mut shown = sighting.documents.iter().filter(|document| {
+            let mut shown = seen.documents().filter(|document| {
                 !matches!(document.name, DocumentName::Members(_) | DocumentName::Events { .. })
             });
             shown.try_for_each(|document| print(&format!("{}\n", readable(&document.body))))?;
         }
         if self.keep {
-            let number = daemon::keep(&config, &self.id, sighting).await?;
+            let number = daemon::keep(&config, &self.id, seen).await?;
             if let Some(number) = number {
                 eprintln!("kept as snapshot {number}");
             }
@@ -44,8 +44,8 @@ impl Fetch {
     }
 }
 
-fn by_name(documents: &[Document]) -> String {
-    let bodies = documents.iter().map(|document| {
+fn by_name<'a>(documents: impl Iterator<Item = &'a Document>) -> String {
+    let bodies = documents.map(|document| {
         let body = String::from_utf8_lossy(&document.body).into_owned();
         let body = RawValue::from_string(body).expect("a look consists of JSON documents");
         (document.name.to_string(), body)

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::digest::Digest;
 use super::ids::{ApplicationId, ConversationId, Region};
-use super::snapshot::Sighting;
+use super::snapshot::{EventList, Sighting};
 
 /// The pause after the first failure.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_millis(100);
@@ -50,7 +50,7 @@ pub enum Urgency {
     /// Nothing was heard, and some time has passed.
     #[default]
     Poll,
-    /// There is nothing but events that an earlier look had no request to spare for. It stands with the polls.
+    /// The conversation was seen, and its event list is still to be read. It stands with the polls.
     Events,
 }
 
@@ -161,6 +161,8 @@ pub enum Finding {
     Seen(Sighting),
     /// Nothing new since the newest snapshot, at this instant.
     Unchanged(Timestamp),
+    /// Events, told since the newest snapshot or before.
+    Events(EventList),
     /// Nothing to keep.
     Nothing,
 }

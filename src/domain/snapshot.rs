@@ -96,41 +96,17 @@ pub struct Sighting {
     pub sequence_number: Option<i64>,
     /// The answers, in the order they were asked for.
     pub documents: Vec<Document>,
-    /// How far the event list was read.
-    pub events: EventsRead,
     /// The region whose host answered; `None` for the configured host.
     pub region: Option<Region>,
 }
 
-/// How far a look read a conversation's event list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventsRead {
-    /// The list is not wanted, or there is none.
-    NotAsked,
-    /// Every event up to this one is had, from this look or from earlier ones; `None` when there are none yet.
-    Read {
-        /// The id of the last of them.
-        last_event_id: Option<i64>,
-    },
-    /// There was no request to spare for the list, or for more of it: every event up to this one is had, and
-    /// the rest is worth another look.
-    Postponed {
-        /// The id of the last of them.
-        last_event_id: Option<i64>,
-    },
-    /// The list could not be had.
-    Failed,
-}
-
-impl EventsRead {
-    /// The id of the last event that is had.
-    #[must_use]
-    pub fn last_event_id(self) -> Option<i64> {
-        match self {
-            Self::Read { last_event_id } | Self::Postponed { last_event_id } => last_event_id,
-            Self::NotAsked | Self::Failed => None,
-        }
-    }
+/// What was read of a conversation's event list, from the last known event on. It joins the newest version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventList {
+    /// The pages that told something new, in order.
+    pub documents: Vec<Document>,
+    /// The id of the last event that is had, from these or from earlier ones; `None` when there are none yet.
+    pub last_event_id: Option<i64>,
 }
 
 /// A version of a conversation in the log. The first has number 1.

@@ -21,8 +21,8 @@ use crate::domain::gap::Cause;
 use crate::domain::ids::{ApplicationId, Region};
 use crate::domain::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
-use crate::vonage::client::{Asked, Client, EventTurns, HostAnswer, Look, Looked, NoAnswer};
-use crate::vonage::pace::{Outlook, Pace, Work};
+use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
+use crate::vonage::pace::Pace;
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
 /// slow pace, or held up by Vonage. The leases of a daemon that died are ended by its successor.
@@ -77,15 +77,6 @@ enum Next {
     Sleep(Duration),
 }
 
-impl Next {
-    fn work(&self) -> Work {
-        match self {
-            Self::Due(_) => Work::Due,
-            Self::Sleep(_) => Work::None,
-        }
-    }
-}
-
 impl Fetcher {
     /// A fetcher of these parts.
     #[must_use]
@@ -99,9 +90,7 @@ impl Fetcher {
     /// A look is taken out only when its first request may go: until then a more urgent one may come.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut looks = JoinSet::new();
-        let outlook = self.parts.pace.outlook();
         while !stop.is_cancelled() {
-            outlook.is(Work::Unknown);
             let next = match self.next().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -109,8 +98,6 @@ impl Fetcher {
                     Next::Sleep(AFTER_FAILURE)
                 }
             };
-            // While looks are due there is no request to spare, also while one is being taken out.
-            outlook.is(next.work());
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = looks.join_next() => {
@@ -123,12 +110,11 @@ impl Fetcher {
                 () = self.parts.wake.woken(), if self.may_better(&looks, &next) => {}
                 () = self.ready(&next), if self.has_room(&looks, &next) => {
                     if let Next::Due(_) = next {
-                        self.begin(&mut looks, &outlook).await;
+                        self.begin(&mut looks).await;
                     }
                 }
             }
         }
-        drop(outlook);
         let finished = async { while looks.join_next().await.is_some() {} };
         if tokio::time::timeout(FINISHING, finished).await.is_err() {
             tracing::info!(looks = looks.len(), "looks were left for the next start");
@@ -165,12 +151,10 @@ impl Fetcher {
     }
 
     /// Takes out the most urgent look and begins it.
-    async fn begin(self: &Arc<Self>, looks: &mut JoinSet<()>, outlook: &Outlook<'_>) {
+    async fn begin(self: &Arc<Self>, looks: &mut JoinSet<()>) {
         let now = self.parts.clock.now();
         match self.parts.store.lease(now, now + LEASE, 1).await {
             Ok(leases) => {
-                // Said before the look begins: it is due no longer, and must not find itself in its own way.
-                outlook.is(Work::Unknown);
                 for lease in leases {
                     let fetcher = Arc::clone(self);
                     looks.spawn(async move { fetcher.fulfil(lease).await });
@@ -199,9 +183,7 @@ impl Fetcher {
         let state = match &look {
             // It decides nothing for the others, and takes the whole history to find out.
             Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
-            Look::Seen(_) | Look::Unchanged { .. } | Look::NotYet(_) | Look::Interrupted(..) => {
-                self.state_after(&lease, &look, now).await
-            }
+            _ => self.state_after(&lease, &look, now).await,
         };
         let settlement =
             self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
@@ -216,9 +198,11 @@ impl Fetcher {
         };
         let (id, known) = (&lease.conversation_id, lease.known.as_ref());
         let (region, urgency) = (lease.state.region.as_ref(), lease.urgency);
-        let is_for_events = lease.state.urgency == Urgency::Events;
-        let events = if is_for_events { EventTurns::Own } else { EventTurns::Spare };
-        let Looked { look, answers } = client.look(Asked { id, known, region, urgency, events }).await;
+        let asked = Asked { id, known, region, urgency };
+        if lease.state.urgency == Urgency::Events {
+            return client.events(asked).await;
+        }
+        let Looked { look, answers } = client.look(asked).await;
         for answer in answers {
             self.observe(application, answer, began_at);
         }
@@ -249,13 +233,19 @@ impl Fetcher {
         };
         // It answers again: an earlier 404 no longer counts.
         history.fetch.gone_at = None;
-        if let Look::Seen(sighting) = look {
-            history.snapshots.push(Snapshot {
+        match look {
+            Look::Seen { sighting, .. } => history.snapshots.push(Snapshot {
                 conversation_id: lease.conversation_id.clone(),
                 number: lease.known.as_ref().map_or(1, |known| known.snapshot + 1),
                 confirmed_at: sighting.taken_at,
                 sighting: sighting.clone(),
-            });
+            }),
+            Look::Events(list) => {
+                if let Some(newest) = history.snapshots.last_mut() {
+                    newest.sighting.documents.extend_from_slice(&list.documents);
+                }
+            }
+            _ => {}
         }
         let interpreted = interpreted(vec![history]).await;
         interpreted.first().map_or(State::Live, |(interpretation, _)| interpretation.state(now))
@@ -328,8 +318,10 @@ impl Fetcher {
 /// The look's name in the metrics.
 fn outcome(look: &Look) -> &'static str {
     match look {
-        Look::Seen(_) => "seen",
+        Look::Seen { .. } => "seen",
         Look::Unchanged { .. } => "unchanged",
+        Look::Events(_) => "events",
+        Look::NoEvents => "no events",
         Look::Gone(_) => "gone",
         Look::NotYet(_) => "not yet",
         Look::Interrupted(..) => "interrupted",

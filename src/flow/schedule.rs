@@ -4,12 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::State;
 use crate::domain::fetch::{FetchState, Finding, Lease, Settlement, Trouble, Urgency, backoff};
-use crate::domain::snapshot::EventsRead;
+use crate::domain::snapshot::Sighting;
 use crate::vonage::client::{Failure, Look};
-
-/// How soon a look is taken for events that the last one had no request to spare for. It asks for them as a poll
-/// does: on a busy day there may never be one to spare before the call ends.
-const FOR_EVENTS: SignedDuration = SignedDuration::from_secs(2);
 
 /// How patiently conversations are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +31,9 @@ impl Patience {
     /// Ends the lease of a look.
     pub(super) fn settle(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> Settlement {
         let finding = match look {
-            Look::Seen(sighting) | Look::Interrupted(sighting, _) => Finding::Seen(sighting.clone()),
+            Look::Seen { sighting, .. } | Look::Interrupted(sighting, _) => Finding::Seen(sighting.clone()),
             Look::Unchanged { at, .. } => Finding::Unchanged(*at),
+            Look::Events(list) => Finding::Events(list.clone()),
             _ => Finding::Nothing,
         };
         Settlement {
@@ -51,11 +48,13 @@ impl Patience {
     fn next(self, before: &FetchState, look: &Look, circumstances: Circumstances) -> FetchState {
         let Circumstances { state, now, jitter } = circumstances;
         match look {
-            Look::Seen(sighting) => {
-                let next = self.after_answer(before, sighting.events, circumstances);
-                FetchState { region: sighting.region.clone(), ..next }
+            Look::Seen { sighting: Sighting { region, .. }, has_more_events }
+            | Look::Unchanged { region, has_more_events, .. } => {
+                let before = FetchState { region: region.clone(), ..before.clone() };
+                if *has_more_events { events(&before, now) } else { self.follow(&before, circumstances) }
             }
-            Look::Unchanged { events, .. } => self.after_answer(before, *events, circumstances),
+            // A list that could not be had is asked for again after the next look.
+            Look::Events(_) | Look::NoEvents => self.follow(before, circumstances),
             // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
             Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },
@@ -82,16 +81,9 @@ impl Patience {
         }
     }
 
-    fn after_answer(
-        self,
-        before: &FetchState,
-        events: EventsRead,
-        circumstances: Circumstances,
-    ) -> FetchState {
+    /// A conversation that answers is looked at again for as long as it goes on.
+    fn follow(self, before: &FetchState, circumstances: Circumstances) -> FetchState {
         let Circumstances { state, now, .. } = circumstances;
-        if matches!(events, EventsRead::Postponed { .. }) {
-            return FetchState { due_at: Some(now + FOR_EVENTS), urgency: Urgency::Events, ..fresh(before) };
-        }
         let due_at = (state == State::Live).then(|| now + self.poll_interval);
         FetchState { due_at, ..fresh(before) }
     }
@@ -109,6 +101,12 @@ impl Patience {
         }
         failing(before, trouble, Some(now + pause), now)
     }
+}
+
+/// The event list at once, behind all that is more urgent: it tells what was before, and the conversation what is
+/// now.
+fn events(before: &FetchState, now: Timestamp) -> FetchState {
+    FetchState { due_at: Some(now), urgency: Urgency::Events, ..fresh(before) }
 }
 
 /// Nothing owed, nothing failing.

@@ -1,6 +1,6 @@
 //! How the API can misbehave.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::reply::Reply;
@@ -31,9 +31,14 @@ pub(super) enum Outcome {
     Close,
 }
 
-/// The faults that are still to happen, in order, each with how often.
+/// The faults that are still to happen.
 #[derive(Debug, Default)]
-pub(super) struct Faults(VecDeque<(usize, Fault)>);
+pub(super) struct Faults {
+    /// In order, each with how often.
+    due: VecDeque<(usize, Fault)>,
+    /// To every request for a path, whatever its query.
+    lasting: HashMap<String, Fault>,
+}
 
 // === impl Fault ===
 
@@ -66,23 +71,28 @@ impl Outcome {
 impl Faults {
     /// Lets `fault` happen `count` times, after those already due.
     pub(super) fn add(&mut self, count: usize, fault: Fault) {
-        self.0.push_back((count, fault));
+        self.due.push_back((count, fault));
+    }
+
+    /// Lets `fault` happen to every request for `path`.
+    pub(super) fn last_at(&mut self, path: &str, fault: Fault) {
+        self.lasting.insert(path.to_owned(), fault);
     }
 
     /// Lets no more faults happen.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 
-    /// The fault that happens to this request.
-    pub(super) fn next(&mut self) -> Option<Fault> {
-        while let Some((left, fault)) = self.0.front_mut() {
+    /// The fault that happens to a request for `path`.
+    pub(super) fn next(&mut self, path: &str) -> Option<Fault> {
+        while let Some((left, fault)) = self.due.front_mut() {
             if *left > 0 {
                 *left -= 1;
                 return Some(*fault);
             }
-            self.0.pop_front();
+            self.due.pop_front();
         }
-        None
+        self.lasting.get(path).copied()
     }
 }

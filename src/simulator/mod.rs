@@ -198,6 +198,11 @@ impl Simulator {
         self.shared.change(|world| world.faults.add(count, fault));
     }
 
+    /// Lets `fault` happen to every request for `path`, with any query, after the faults that are already due.
+    pub fn answer_always(&self, path: &str, fault: Fault) {
+        self.shared.change(|world| world.faults.last_at(path, fault));
+    }
+
     /// Lets no further fault happen.
     pub fn answer_properly(&self) {
         self.shared.change(|world| world.faults.clear());

@@ -69,7 +69,7 @@ impl Shared {
         let token = self.tokens.check(authorization, self.clock.now());
         self.change(|world| {
             let received = Instant::now();
-            let outcome = match world.faults.next() {
+            let outcome = match world.faults.next(bare(path)) {
                 Some(fault) => fault.into(),
                 None => Outcome::Reply(reply(api, world, (method, path), &token)),
             };
@@ -94,11 +94,15 @@ fn reply(
     if world.tokens_refused {
         return Refusal::Invalid.reply();
     }
-    let bare_path = path.split_once('?').map_or(path, |(bare, _)| bare);
-    if let Some(document) = world.documents.get(path).or_else(|| world.documents.get(bare_path)) {
+    if let Some(document) = world.documents.get(path).or_else(|| world.documents.get(bare(path))) {
         return document.clone();
     }
     if method == Method::GET { api.get(world, path) } else { Reply::no_resource() }
+}
+
+/// A path without its query.
+fn bare(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(bare, _)| bare)
 }
 
 /// The API of one host as a service.

@@ -24,13 +24,13 @@ use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::call::CallList;
 use crate::domain::change::{Change, Place};
 use crate::domain::conversation::Interpretation;
-use crate::domain::fetch::{Lease, Settlement, Urgency};
+use crate::domain::fetch::{Finding, Lease, Settlement, Urgency};
 use crate::domain::filter::Filter;
 use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::reply::{NewReply, Reply};
-use crate::domain::snapshot::{Digests, Sighting, Snapshot};
+use crate::domain::snapshot::{Digests, Snapshot};
 use crate::domain::stats::{Span, Stats};
 
 /// Why the store did not do what it was asked.
@@ -196,17 +196,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Ends a lease: keeps what was found and sets what is owed next. A sighting that equals the newest
-    /// snapshot confirms it instead of making another. Returns the number of the snapshot that was made or
-    /// confirmed. If arrivals asked for a look since the lease began, one is owed at once.
+    /// snapshot confirms it instead of making another; events join it. Returns the number of the snapshot that
+    /// was made or confirmed, or that they joined. If arrivals asked for a look since the lease began, one is owed
+    /// at once.
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError>;
 
-    /// Keeps a sighting that no lease asked for, and leaves what is owed as it is. Returns the number of the
-    /// snapshot that was made or confirmed.
+    /// Keeps what was found without a lease, as [`Store::settle`] does, and leaves what is owed as it is.
     async fn keep(
         &self,
         id: &ConversationId,
         application: &ApplicationId,
-        sighting: Sighting,
+        finding: Finding,
     ) -> Result<Option<u32>, StoreError>;
 
     /// Ends all leases. For the start of the only program that works on this store.

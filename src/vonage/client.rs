@@ -6,17 +6,18 @@ use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::calls::{CallsPage, list_address};
+use super::event_list;
 use super::family::Family;
 use super::pace::Pace;
 use super::region::RegionHosts;
-use super::requests::{MAX_PAGES, Miss, PAGE_SIZE, Requests, unreadable};
+use super::requests::{MAX_PAGES, Miss, PAGE_SIZE, Requests, conversation_address, unreadable};
 use super::sight::Sight;
 use super::token::TokenMint;
 use crate::domain::call::ListedCall;
 use crate::domain::clock::Clock;
 use crate::domain::fetch::{Known, Urgency};
 use crate::domain::ids::{ConversationId, Region};
-use crate::domain::snapshot::{EventsRead, Sighting};
+use crate::domain::snapshot::{EventList, Sighting};
 
 /// What a look is to be at, and how.
 #[derive(Debug, Clone, Copy)]
@@ -29,31 +30,31 @@ pub struct Asked<'a> {
     pub region: Option<&'a Region>,
     /// Who is let go first when turns are scarce.
     pub urgency: Urgency,
-    /// Which turns the event list is read with.
-    pub events: EventTurns,
-}
-
-/// Which turns a look reads the event list with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventTurns {
-    /// Those that nobody else wants. Where there are none, the list is left to a later look.
-    Spare,
-    /// Some of the look's own, as urgent as its others: an earlier look has left the list.
-    Own,
 }
 
 /// What one look found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
     /// The conversation as it is now.
-    Seen(Sighting),
+    Seen {
+        /// Its documents.
+        sighting: Sighting,
+        /// Whether its event list is worth asking for.
+        has_more_events: bool,
+    },
     /// Vonage has counted no event since the known snapshot.
     Unchanged {
         /// When the look ended.
         at: Timestamp,
-        /// How far the event list was read. It told nothing new.
-        events: EventsRead,
+        /// The region whose host answered; `None` for the configured host.
+        region: Option<Region>,
+        /// Whether its event list is worth asking for: an earlier look may not have had it.
+        has_more_events: bool,
     },
+    /// What a conversation's event list has to tell.
+    Events(EventList),
+    /// The event list could not be had. Nothing else depends on it.
+    NoEvents,
     /// A conversation that was known here is known no more there.
     Gone(Timestamp),
     /// Vonage does not know the conversation, and it was never seen here.
@@ -183,10 +184,21 @@ impl Client {
             }
             Err(Miss::Failed(failure)) => Look::Unreachable(failure),
         };
-        if matches!(look, Look::Seen(_) | Look::Unchanged { .. }) {
+        if matches!(look, Look::Seen { .. } | Look::Unchanged { .. }) {
             answers.retain(|answer| answer.outcome.is_ok());
         }
         Looked { look, answers }
+    }
+
+    /// Reads the event list of a conversation that was seen, where it was seen last.
+    pub async fn events(&self, asked: Asked<'_>) -> Look {
+        let regional = asked.region.and_then(|region| self.settings.regions.url(region));
+        let base = regional.as_ref().unwrap_or(&self.settings.api_url);
+        let conversation = conversation_address(base, self.settings.family, asked.id);
+        match event_list::read(&self.requests, &conversation, asked).await {
+            Ok(list) => Look::Events(list),
+            Err(_) => Look::NoEvents,
+        }
     }
 
     /// Asks the region first, which alone is sure to know the conversation, and then the configured host.

@@ -4,6 +4,7 @@ pub mod calls;
 pub mod client;
 pub mod document;
 pub mod event;
+mod event_list;
 pub mod family;
 pub mod json;
 pub mod member;

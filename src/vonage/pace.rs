@@ -23,8 +23,7 @@ pub struct Pace {
     limit: usize,
     /// A std mutex: never held across an await.
     turns: Mutex<Turns>,
-    /// Tells those who wait that it may be different now: one of them has gone, a request has begun, or it is
-    /// known what work there is.
+    /// Tells those who wait that it may be different now: one of them has gone, or a request has begun.
     changed: Notify,
 }
 
@@ -39,7 +38,6 @@ struct Turns {
     given: usize,
     paused_until: Option<Instant>,
     waiting: BTreeSet<Ticket>,
-    work: Work,
     asked: u64,
 }
 
@@ -50,18 +48,6 @@ enum Answer {
     NotBefore(Instant),
     /// Others are to go before, or to begin.
     Queue,
-}
-
-/// Whether there is work that has not asked for its turns yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Work {
-    /// There is none.
-    #[default]
-    None,
-    /// Somebody is finding out.
-    Unknown,
-    /// There is some: no turn is to spare.
-    Due,
 }
 
 impl Pace {
@@ -111,30 +97,6 @@ impl Pace {
         }
     }
 
-    /// Lets the one who brings work tell of it, before it asks for its turns.
-    #[must_use]
-    pub fn outlook(&self) -> Outlook<'_> {
-        Outlook(self)
-    }
-
-    /// A turn if one is free at once, nobody waits for it and no work is due. Otherwise takes nothing. While it
-    /// is not known whether work is due, this waits to hear: a look that has just begun must not lose its extra
-    /// to the search for the next.
-    pub async fn spare(&self) -> Option<Turn<'_>> {
-        loop {
-            let changed = self.changed.notified();
-            {
-                let mut turns = self.turns();
-                if turns.work != Work::Unknown {
-                    let is_spare = turns.has_spare(self.limit);
-                    turns.given += usize::from(is_spare);
-                    return is_spare.then(|| Turn(self));
-                }
-            }
-            changed.await;
-        }
-    }
-
     /// Lets nobody have a turn for the time `pause`, whoever waits already included: Vonage said that it is
     /// too much.
     pub fn hold(&self, pause: Duration) {
@@ -151,10 +113,6 @@ impl Pace {
 impl Turns {
     fn answer(&self, ticket: Ticket, limit: usize) -> Answer {
         if self.waiting.first() == Some(&ticket) { self.room(limit) } else { Answer::Queue }
-    }
-
-    fn has_spare(&self, limit: usize) -> bool {
-        self.work == Work::None && self.waiting.is_empty() && matches!(self.room(limit), Answer::Go)
     }
 
     /// Whether a turn can be given to the first in the queue: after the pause, and when enough of the last
@@ -187,24 +145,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.turns().begin(self.0.limit);
         self.0.changed.notify_waiters();
-    }
-}
-
-/// Tells of work that has not asked for its turns yet. There is none when this is dropped.
-#[derive(Debug)]
-pub struct Outlook<'a>(&'a Pace);
-
-impl Outlook<'_> {
-    /// Says what is known from now on.
-    pub fn is(&self, work: Work) {
-        self.0.turns().work = work;
-        self.0.changed.notify_waiters();
-    }
-}
-
-impl Drop for Outlook<'_> {
-    fn drop(&mut self) {
-        self.is(Work::None);
     }
 }
 

@@ -12,11 +12,13 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::client::Failure;
+use super::family::Family;
 use super::pace::{Pace, Turn};
 use super::secrets::without_secrets;
 use super::token::TokenMint;
 use crate::domain::clock::Clock;
 use crate::domain::fetch::Urgency;
+use crate::domain::ids::ConversationId;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -83,12 +85,6 @@ impl Requests {
         self.send(url, turn).await
     }
 
-    /// One `GET` if a turn is to spare, and else `None`.
-    pub(super) async fn get_if_spare(&self, url: &Url) -> Option<Result<Vec<u8>, Miss>> {
-        let turn = self.pace.spare().await?;
-        Some(self.send(url, turn).await)
-    }
-
     /// Makes a new token for the next request: the present one was refused.
     pub(super) fn discard_token(&self) {
         self.mint.discard();
@@ -148,6 +144,11 @@ pub(super) fn with_segments(base: &Url, segments: &[&str]) -> Url {
         .pop_if_empty()
         .extend(segments);
     url
+}
+
+/// Where a host has a conversation.
+pub(super) fn conversation_address(base: &Url, family: Family, id: &ConversationId) -> Url {
+    with_segments(base, &[family.as_str(), "conversations", id.as_str()])
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, Miss> {

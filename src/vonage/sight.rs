@@ -2,22 +2,23 @@
 
 use url::Url;
 
-use super::client::{Asked, EventTurns, Look};
+use super::client::{Asked, Look};
 use super::document::{ConversationDocument, MemberDocument, MembersPage};
-use super::event::{ConversationEvent, EventsPage};
 use super::family::Family;
-use super::requests::{MAX_PAGES, Miss, PAGE_SIZE, Requests, trusted_link, unreadable, with_segments};
+use super::requests::{
+    MAX_PAGES, Miss, PAGE_SIZE, Requests, conversation_address, trusted_link, unreadable, with_segments,
+};
 use crate::domain::clock::Clock;
 use crate::domain::fetch::Known;
 use crate::domain::ids::{MemberId, Region};
-use crate::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
+use crate::domain::snapshot::{Document, DocumentName, Sighting};
 
 /// A look that is being taken.
 pub(super) struct Sight<'a> {
     pub(super) requests: &'a Requests,
     pub(super) clock: &'a dyn Clock,
     pub(super) family: Family,
-    /// Whether the event list is wanted.
+    /// Whether event lists are wanted.
     pub(super) events: bool,
     /// The host.
     pub(super) base: &'a Url,
@@ -33,12 +34,6 @@ enum Completeness {
     Partial,
 }
 
-/// What came of the event list.
-struct Events {
-    documents: Vec<Document>,
-    read: EventsRead,
-}
-
 impl Sight<'_> {
     /// Looks. The only errors are those of the first request, and a refusal.
     pub(super) async fn take(&self) -> Result<Look, Miss> {
@@ -47,33 +42,24 @@ impl Sight<'_> {
         let (document, conversation) = self.read_conversation(&url).await?;
         let counted = conversation.sequence_number();
         let embedded = conversation.members().is_some();
-        let unchanged = !embedded && is_unchanged(self.asked.known, &document, counted);
-        let mut events = self.no_events();
-        if unchanged {
-            // An earlier look may have left events unread: there was no request to spare.
-            events = self.read_events(&url, counted).await;
-            if events.documents.is_empty() {
-                return Ok(Look::Unchanged { at: self.clock.now(), events: events.read });
-            }
+        let has_more_events = self.has_more_events(counted);
+        let region = self.region.cloned();
+        if !embedded && is_unchanged(self.asked.known, &document, counted) {
+            return Ok(Look::Unchanged { at: self.clock.now(), region, has_more_events });
         }
         let mut documents = vec![document];
         let members =
             if embedded { Ok(Completeness::Whole) } else { self.read_members(&url, &mut documents).await };
-        if !unchanged && members.is_ok() {
-            events = self.read_events(&url, counted).await;
-        }
-        documents.append(&mut events.documents);
         let sighting = Sighting {
             taken_at,
             family: self.family.as_str().to_owned(),
             // Without a number the next look reads the members again, whatever Vonage has counted.
             sequence_number: counted.filter(|_| matches!(members, Ok(Completeness::Whole))),
             documents,
-            events: events.read,
-            region: self.region.cloned(),
+            region,
         };
         match members {
-            Ok(_) | Err(Miss::NotFound) => Ok(Look::Seen(sighting)),
+            Ok(_) | Err(Miss::NotFound) => Ok(Look::Seen { sighting, has_more_events }),
             // The call may be over before the next try: what is had is worth keeping.
             Err(Miss::Failed(failure)) => Ok(Look::Interrupted(sighting, failure)),
             Err(refused @ Miss::Refused(_)) => Err(refused),
@@ -134,60 +120,10 @@ impl Sight<'_> {
         Ok(members)
     }
 
-    /// Reads the events after the last known one, as far as there are turns for it. Whatever goes wrong here,
-    /// the rest of the look is good: what is left is read by a later one.
-    async fn read_events(&self, conversation: &Url, counted: Option<i64>) -> Events {
-        let before = self.asked.known.and_then(|known| known.last_event_id);
-        let mut events = self.no_events();
-        if events.read == EventsRead::NotAsked {
-            return events;
-        }
-        // The number of a conversation is the id of its newest event.
-        if before.is_some() && before == counted {
-            return Events { read: EventsRead::Read { last_event_id: before }, ..events };
-        }
-        let mut last = before;
-        let mut next = Some(events_address(conversation, before));
-        let mut asked: Vec<Url> = Vec::new();
-        for page_number in 1..=MAX_PAGES {
-            let Some(url) = next.take().filter(|url| !asked.contains(url)) else { break };
-            let answer = self.get_events(&url).await;
-            let page =
-                answer.map(|answer| answer.ok().and_then(|body| Some((EventsPage::read(&body)?, body))));
-            let (page, body) = match page {
-                None => {
-                    events.read = EventsRead::Postponed { last_event_id: last };
-                    break;
-                }
-                Some(None) => break,
-                Some(Some(page)) => page,
-            };
-            let newest = page.events.iter().filter_map(ConversationEvent::id).max();
-            events.read = EventsRead::Read { last_event_id: last.max(newest) };
-            // A list that does not know `start_id` tells the known events again.
-            if newest <= last {
-                break;
-            }
-            last = newest;
-            let name = DocumentName::Events { after: before.unwrap_or(0), page: page_number };
-            events.documents.push(Document::new(name, body));
-            next = page.next.and_then(|link| trusted_link(&url, &link));
-            asked.push(url);
-        }
-        events
-    }
-
-    /// A page of events, unless there is no turn for it.
-    async fn get_events(&self, url: &Url) -> Option<Result<Vec<u8>, Miss>> {
-        match self.asked.events {
-            EventTurns::Spare => self.requests.get_if_spare(url).await,
-            EventTurns::Own => Some(self.get(url).await),
-        }
-    }
-
-    fn no_events(&self) -> Events {
-        let wanted = self.events && self.family.has_event_list();
-        Events { documents: Vec::new(), read: if wanted { EventsRead::Failed } else { EventsRead::NotAsked } }
+    /// Whether the event list tells more than is known: the number of a conversation is the id of its newest event.
+    fn has_more_events(&self, counted: Option<i64>) -> bool {
+        let last = self.asked.known.and_then(|known| known.last_event_id);
+        self.events && self.family.has_event_list() && (last.is_none() || last != counted)
     }
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, Miss> {
@@ -195,18 +131,8 @@ impl Sight<'_> {
     }
 
     fn conversation_url(&self) -> Url {
-        with_segments(self.base, &[self.family.as_str(), "conversations", self.asked.id.as_str()])
+        conversation_address(self.base, self.family, self.asked.id)
     }
-}
-
-/// The list of events from the one after `before` on, oldest first: that is Vonage's order when none is named.
-fn events_address(conversation: &Url, before: Option<i64>) -> Url {
-    let mut address = with_segments(conversation, &["events"]);
-    address.query_pairs_mut().append_pair("page_size", &PAGE_SIZE.to_string());
-    if let Some(before) = before {
-        address.query_pairs_mut().append_pair("start_id", &before.saturating_add(1).to_string());
-    }
-    address
 }
 
 /// Equal numbers mean that Vonage has counted no event since. A zero is not trusted: some answers have it

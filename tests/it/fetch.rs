@@ -303,31 +303,34 @@ async fn a_look_is_not_in_the_way_of_its_own_events() {
 }
 
 #[tokio::test]
-async fn events_that_were_left_are_read_two_seconds_later_though_nothing_changed() {
+async fn event_lists_are_read_after_everything_that_is_more_urgent() {
     let (mut world, clock) = standing_still_at("2026-03-09T10:15:30Z");
-    // Each look needs the only turn there is, so that none is ever to spare.
-    (world.signatures, world.more) = ("off", "requests_per_second = 1");
+    // One request in each second: those of three calls that begin together stand in line.
+    world.more = "requests_per_second = 1";
     let daemon = world.start().await;
-    let id = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
-    let put = |below: &str, body: Value| {
-        daemon.vonage.serve_document(&format!("/v0.3/conversations/{id}{below}"), 200, body.to_string());
-    };
-    put("", json!({"id": id, "sequence_number": 3}));
-    put("/members", json!({"_embedded": {"members": []}}));
-    put("/events", json!([{"id": 3, "type": "custom:a", "body": {}}]));
-    let tell = |status: &str| json!({"conversation_uuid": id, "uuid": "a", "status": status}).to_string();
-    assert_eq!(daemon.post_event(tell("started")).await.status, 204);
-    daemon.wait_for(id, |one| one["capture"]["snapshots"] == 1).await;
-
-    daemon.advance(&clock, SignedDuration::from_secs(1));
-    assert_eq!(daemon.post_event(tell("ringing")).await.status, 204);
-    daemon.wait_for(id, |one| one["capture"]["last_at"] == "2026-03-09T10:15:31.000Z").await;
-    let asked_for_events = || daemon.vonage.requests().iter().any(|one| one.path.contains("/events"));
-    assert!(!asked_for_events());
-
-    daemon.advance(&clock, SignedDuration::from_secs(2));
-    daemon.wait_for(id, |one| one["capture"]["snapshots"] == 2).await;
-    assert!(asked_for_events());
+    for number in 0..3 {
+        let call = Call::inbound(number, clock.now());
+        let first = call.webhooks().next().unwrap().clone();
+        let (talk, _) = call.split_at(clock.now() + SignedDuration::from_secs(15));
+        daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+        assert!(daemon.vonage.send(first).await.is_accepted());
+    }
+    requests(&daemon, 6).await;
+    let is_for_events = |path: &str| path.ends_with("/events");
+    let asked: Vec<bool> =
+        daemon.vonage.requests().iter().map(|request| is_for_events(request.bare_path())).collect();
+    assert_eq!(asked[..6], [false, false, false, true, true, true]);
+    for number in 0..3 {
+        let id = Call::inbound(number, clock.now()).conversations()[0].to_string();
+        let path = format!("/v1/conversations/{id}/snapshots");
+        let versions = daemon
+            .wait_for_path(&path, |list| {
+                list["items"][0]["documents"].as_array().is_some_and(|documents| documents.len() == 2)
+            })
+            .await;
+        assert_eq!(versions["items"].as_array().map(Vec::len), Some(1), "{versions}");
+        assert_eq!(versions["items"][0]["documents"][1]["name"], "events after 0");
+    }
 }
 
 #[tokio::test]
@@ -341,6 +344,27 @@ async fn a_restart_resumes_what_is_owed() {
     daemon.vonage.answer_properly();
     daemon.start_again().await;
     daemon.wait_for(TUTORIAL, is_captured).await;
+}
+
+#[tokio::test]
+async fn a_conversation_is_kept_before_its_event_list_is_asked_for() {
+    let (mut world, _clock) = standing_still_at("2018-10-25T09:26:40Z");
+    world.members = Members::Listed;
+    let mut daemon = world.start().await;
+    let events = format!("/v0.3/conversations/{TUTORIAL}/events");
+    daemon.vonage.answer_always(&events, Fault::Hang);
+    let (talk, _) = tutorial_in_two();
+    let last = talk.webhooks().last().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(last).await.is_accepted());
+    let asked = daemon.vonage.wait_until(|asked| asked.iter().any(|one| one.bare_path() == events));
+    tokio::time::timeout(PATIENCE, asked).await.expect("the list is asked for");
+    daemon.crash().await;
+    daemon.vonage.forget(&ConversationId::parse(TUTORIAL).unwrap());
+    daemon.start_again().await;
+    let captured = daemon.wait_for(TUTORIAL, is_captured).await;
+    assert_eq!(captured["capture"]["snapshots"], 1, "{captured}");
+    assert_eq!(captured["members"].as_array().map(Vec::len), Some(2), "{captured}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use conversationd::domain::conversation::{Ending, Interpretation, Leg, Member, M
 use conversationd::domain::fetch::{FetchState, Trouble};
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
-use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting, Snapshot};
+use conversationd::domain::snapshot::{Document, DocumentName, Sighting, Snapshot};
 use conversationd::flow::interpret::interpret;
 use conversationd::simulator::{self, Action, Call, Target};
 use conversationd::vonage::webhook::Webhook;
@@ -1084,7 +1084,6 @@ pub fn snapshot(
             family: "v0.3".to_owned(),
             sequence_number: None,
             documents: files.iter().map(document).collect(),
-            events: EventsRead::NotAsked,
             region: None,
         },
         confirmed_at: taken_at + SignedDuration::from_secs(1),

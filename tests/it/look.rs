@@ -10,15 +10,16 @@ use conversationd::domain::clock::SystemClock;
 use conversationd::domain::digest::Digest;
 use conversationd::domain::fetch::{Known, Urgency};
 use conversationd::domain::ids::{ApplicationId, ConversationId, Region};
-use conversationd::domain::snapshot::{EventsRead, Sighting};
+use conversationd::domain::snapshot::{EventList, Sighting};
 use conversationd::simulator::{Fault, Simulator};
 use conversationd::vonage::client::{
-    Asked, Calls, Client, EventTurns, Failure, HostAnswer, Look, Looked, NoAnswer, Settings,
+    Asked, Calls, Client, Failure, HostAnswer, Look, Looked, NoAnswer, Settings,
 };
 use conversationd::vonage::family::Family;
 use conversationd::vonage::pace::Pace;
 use conversationd::vonage::region::RegionHosts;
 use conversationd::vonage::token::TokenMint;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -84,17 +85,14 @@ impl Scene {
     }
 
     async fn looked(&self, known: Option<&Known>, region: Option<&Region>) -> Looked {
-        self.looked_with(EventTurns::Spare, known, region).await
+        let id = ConversationId::parse(CONVERSATION).unwrap();
+        let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed });
+        timeout(PATIENCE, look).await.expect("a look ends")
     }
 
-    async fn looked_with(
-        &self,
-        events: EventTurns,
-        known: Option<&Known>,
-        region: Option<&Region>,
-    ) -> Looked {
+    async fn events(&self, known: Option<&Known>) -> Look {
         let id = ConversationId::parse(CONVERSATION).unwrap();
-        let look = self.client.look(Asked { id: &id, known, region, urgency: Urgency::Changed, events });
+        let look = self.client.events(Asked { id: &id, known, region: None, urgency: Urgency::Poll });
         timeout(PATIENCE, look).await.expect("a look ends")
     }
 
@@ -147,7 +145,7 @@ async fn members_inside_the_conversation_are_not_asked_for() {
         let scene = Scene::of(family).await;
         scene.put_file("", own);
         assert_eq!(names(&seen(scene.look(None).await)), ["conversation"], "{family:?}");
-        assert_eq!(scene.asked(), ["", "/events?page_size=100"]);
+        assert_eq!(scene.asked(), [""]);
     }
 }
 
@@ -156,10 +154,11 @@ async fn a_list_that_gives_no_member_ids_is_kept_as_it_is() {
     let scene = Scene::of(Family::V01).await;
     scene.put("", &json!({"uuid": CONVERSATION, "sequence_number": "8"}));
     scene.put_file("/members", "v0.1_list_members_bare_array.json");
-    scene.put_file("/events", "v0.1_list_events_bare_array.json");
     let seen = seen(scene.look(None).await);
-    assert_eq!(names(&seen), ["conversation", "members page 1", "events after 0"]);
-    assert_eq!((seen.sequence_number, seen.events), (Some(8), read(8)));
+    assert_eq!(names(&seen), ["conversation", "members page 1"]);
+    assert_eq!(seen.sequence_number, Some(8));
+    scene.put_file("/events", "v0.1_list_events_bare_array.json");
+    assert_eq!(listed(&scene.events(None).await), (vec!["events after 0".to_owned()], Some(8)));
 }
 
 // === the event list
@@ -167,16 +166,14 @@ async fn a_list_that_gives_no_member_ids_is_kept_as_it_is() {
 #[tokio::test]
 async fn the_events_since_the_last_known_one_are_read_page_by_page() {
     let scene = Scene::of(Family::V1).await;
-    scene.put_file("", "embedded_t3_both_joined.json");
     let more = format!("{}v1/conversations/{CONVERSATION}/events?cursor=a%3D%3D", scene.vonage.api_url());
     let links = json!({"next": {"href": more}});
     scene.put("/events", &json!({"_embedded": {"events": [event(7), event(8)]}, "_links": links}));
     scene.put("/events?cursor=a%3D%3D", &json!({"_embedded": {"events": [event(9), event(10)]}}));
-    let known = known(Some(6));
-    let seen = seen(scene.look(Some(&known)).await);
-    assert_eq!(names(&seen), ["conversation", "events after 6", "events after 6 page 2"]);
-    assert_eq!((seen.events, seen.region), (read(10), None));
-    assert_eq!(scene.asked(), ["", "/events?page_size=100&start_id=7", "/events?cursor=a%3D%3D"]);
+    let (names, last) = listed(&scene.events(Some(&known(Some(6)))).await);
+    assert_eq!(names, ["events after 6", "events after 6 page 2"]);
+    assert_eq!(last, Some(10));
+    assert_eq!(scene.asked(), ["/events?page_size=100&start_id=7", "/events?cursor=a%3D%3D"]);
 }
 
 #[tokio::test]
@@ -185,125 +182,79 @@ async fn a_page_without_new_events_is_not_kept() {
         [json!({"_embedded": {"events": []}}), json!([event(5), event(6)]), json!([{"type": "text"}])]
     {
         let scene = Scene::of(Family::Beta).await;
-        scene.put_file("", "embedded_t3_both_joined.json");
         scene.put("/events", &events);
-        let seen = seen(scene.look(Some(&known(Some(6)))).await);
-        assert_eq!((names(&seen), seen.events), (vec!["conversation".to_owned()], read(6)), "{events}");
+        assert_eq!(listed(&scene.events(Some(&known(Some(6)))).await), (Vec::new(), Some(6)), "{events}");
     }
     let scene = Scene::of(Family::Beta).await;
-    scene.put_file("", "embedded_no_members.json");
     scene.put("/events", &json!([]));
-    assert_eq!(seen(scene.look(None).await).events, EventsRead::Read { last_event_id: None });
+    assert_eq!(listed(&scene.events(None).await), (Vec::new(), None));
 }
 
 #[tokio::test]
-async fn events_that_are_all_known_are_not_asked_for() {
+async fn events_that_are_all_known_are_not_worth_asking_for() {
     let scene = Scene::of(Family::V1).await;
     scene.put_file("", "embedded_t3_both_joined.json");
-    let seen = seen(scene.look(Some(&known(Some(10)))).await);
-    assert_eq!((scene.asked(), seen.events), (vec![String::new()], read(10)));
+    for (last, has_more) in [(None, true), (Some(9), true), (Some(10), false)] {
+        let look = scene.look(Some(&known(last))).await;
+        assert!(
+            matches!(look, Look::Seen { has_more_events, .. } if has_more_events == has_more),
+            "{last:?}: {look:?}"
+        );
+    }
 }
 
 #[tokio::test]
-async fn a_list_of_events_that_fails_spoils_nothing() {
+async fn a_list_of_events_that_fails_is_told_from_an_empty_one() {
     for (status, body) in
         [(404, "{}"), (400, "{}"), (500, ""), (401, "{}"), (200, "<html>"), (200, "7"), (200, "")]
     {
         let scene = Scene::of(Family::V1).await;
-        scene.put_file("", "embedded_t3_both_joined.json");
         let path = format!("/v1/conversations/{CONVERSATION}/events");
         scene.vonage.serve_document(&path, status, body.to_owned());
-        let seen = seen(scene.look(None).await);
-        assert_eq!(names(&seen), ["conversation"], "{status} {body}");
-        assert_eq!((seen.events, seen.sequence_number), (EventsRead::Failed, Some(10)), "{status} {body}");
+        assert_eq!(scene.events(None).await, Look::NoEvents, "{status} {body}");
     }
 }
 
 #[tokio::test]
 async fn what_was_read_before_a_page_fails_is_kept() {
     let scene = Scene::of(Family::V1).await;
-    scene.put_file("", "embedded_t3_both_joined.json");
     let links = json!({"next": {"href": "?cursor=b"}});
     scene.put("/events", &json!({"_embedded": {"events": [event(1), event(4)]}, "_links": links}));
     let path = format!("/v1/conversations/{CONVERSATION}/events?cursor=b");
     scene.vonage.serve_document(&path, 500, String::new());
-    let seen = seen(scene.look(None).await);
-    assert_eq!(names(&seen), ["conversation", "events after 0"]);
-    assert_eq!(seen.events, read(4));
-}
-
-#[tokio::test]
-async fn events_are_left_when_there_is_no_request_to_spare() {
-    let scene = Scene::with(Family::V1, 1, RegionHosts::beside).await;
-    scene.put_file("", "embedded_t3_both_joined.json");
-    scene.put("/events", &json!([event(1)]));
-    let first = seen(scene.look(None).await);
-    assert_eq!(
-        (names(&first), first.events),
-        (vec!["conversation".to_owned()], EventsRead::Postponed { last_event_id: None })
-    );
-    assert_eq!(scene.asked(), [""]);
-}
-
-#[tokio::test]
-async fn a_look_for_events_reads_them_with_turns_of_its_own() {
-    let scene = Scene::with(Family::V1, 1, RegionHosts::beside).await;
-    scene.put_file("", "embedded_t3_both_joined.json");
-    scene.put("/events", &json!([event(10)]));
-    let looked = scene.looked_with(EventTurns::Own, None, None).await;
-    assert_eq!(seen(looked.look).events, read(10));
-}
-
-#[tokio::test]
-async fn an_unchanged_conversation_tells_that_events_were_left() {
-    let scene = Scene::with(Family::V03, 1, RegionHosts::beside).await;
-    scene.put_file("", "v0.3_get_conversation.json");
-    scene.put("/members", &json!({"_embedded": {"members": []}}));
-    let first = seen(scene.look(None).await);
-    let known = Known {
-        snapshot: 1,
-        sequence_number: first.sequence_number,
-        conversation: first.documents[0].digest,
-        last_event_id: Some(7),
-    };
-    let left = EventsRead::Postponed { last_event_id: Some(7) };
-    let again = scene.look(Some(&known)).await;
-    assert!(matches!(again, Look::Unchanged { events, .. } if events == left), "{again:?}");
+    assert_eq!(listed(&scene.events(None).await), (vec!["events after 0".to_owned()], Some(4)));
 }
 
 #[tokio::test]
 async fn a_next_page_on_another_host_is_not_asked_for() {
     let scene = Scene::of(Family::V1).await;
     let elsewhere = World::default().vonage().await;
-    scene.put_file("", "embedded_t3_both_joined.json");
     let next = format!("{}v1/conversations/{CONVERSATION}/events", elsewhere.api_url());
     let links = json!({"next": {"href": next}});
     scene.put("/events", &json!({"_embedded": {"events": [event(3)]}, "_links": links}));
-    assert_eq!(seen(scene.look(None).await).events, read(3));
+    assert_eq!(listed(&scene.events(None).await).1, Some(3));
     assert_eq!(elsewhere.requests(), []);
 }
 
 #[tokio::test]
 async fn secrets_of_events_are_not_brought_home() {
     let scene = Scene::of(Family::V1).await;
-    scene.put_file("", "embedded_t3_both_joined.json");
     let to = json!({"type": "sip", "uri": "sip:a@b", "password": "hidden-4711"});
     let event = json!({"id": 1, "type": "member:invited", "body": {"channel": {"to": to}}});
     scene.put("/events", &json!({"_embedded": {"events": [event]}}));
-    let seen = seen(scene.look(None).await);
-    let body = String::from_utf8(seen.documents[1].body.to_vec()).unwrap();
+    let list = list(scene.events(None).await);
+    let body = String::from_utf8(list.documents[0].body.to_vec()).unwrap();
     assert!(body.contains("[redacted]") && !body.contains("hidden-4711"), "{body}");
 }
 
 #[tokio::test]
-async fn an_unchanged_conversation_costs_one_request_unless_events_were_left() {
+async fn an_unchanged_conversation_costs_one_request_and_tells_whether_events_were_left() {
     let scene = Scene::of(Family::V03).await;
     scene.put_file("", "v0.3_get_conversation.json");
     scene.put_file("/members", "v0.3_list_members.json");
     scene.put_file(&format!("/members/{ALICE}"), "v0.3_get_member_isSystem.json");
     scene.put_file(&format!("/members/{BOB}"), "v1_get_member_invited.json");
     let first = seen(scene.look(None).await);
-    assert_eq!(first.events, EventsRead::Failed, "there is no list yet");
     let known = |last_event_id| Known {
         snapshot: 1,
         sequence_number: first.sequence_number,
@@ -311,15 +262,14 @@ async fn an_unchanged_conversation_costs_one_request_unless_events_were_left() {
         last_event_id,
     };
     let before = scene.asked().len();
-    assert!(matches!(scene.look(Some(&known(Some(8)))).await, Look::Unchanged { .. }));
-    assert_eq!(scene.asked().len(), before + 1);
-    // Still no list: nothing is made of it.
-    assert!(matches!(scene.look(Some(&known(Some(7)))).await, Look::Unchanged { .. }));
-    assert_eq!(scene.asked().len(), before + 3);
-    scene.put("/events", &json!({"_embedded": {"events": [event(8)]}}));
-    let whole = seen(scene.look(Some(&known(Some(7)))).await);
-    assert_eq!(names(&whole).len(), 5);
-    assert_eq!((names(&whole)[4].as_str(), whole.events), ("events after 7", read(8)));
+    for (last, left) in [(8, false), (7, true)] {
+        let look = scene.look(Some(&known(Some(last)))).await;
+        assert!(
+            matches!(look, Look::Unchanged { has_more_events, .. } if has_more_events == left),
+            "{look:?}"
+        );
+    }
+    assert_eq!(scene.asked().len(), before + 2);
 }
 
 // === regions
@@ -453,14 +403,28 @@ async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let pause = Duration::from_secs(7);
     scene.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(pause) });
     assert!(matches!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Throttled(_)))));
-    assert!(scene.pace.spare().await.is_none(), "the pause holds for everybody");
+    let held = scene.pace.turn(Urgency::Unseen).now_or_never();
+    assert!(held.is_none(), "the pause holds for everybody");
 }
 
 fn seen(look: Look) -> Sighting {
     match look {
-        Look::Seen(sighting) => sighting,
+        Look::Seen { sighting, .. } => sighting,
         other => panic!("{other:?}"),
     }
+}
+
+fn list(look: Look) -> EventList {
+    match look {
+        Look::Events(list) => list,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The pages that are kept of a list, and its last event.
+fn listed(look: &Look) -> (Vec<String>, Option<i64>) {
+    let list = list(look.clone());
+    (list.documents.iter().map(|document| document.name.to_string()).collect(), list.last_event_id)
 }
 
 fn names(sighting: &Sighting) -> Vec<String> {
@@ -469,10 +433,6 @@ fn names(sighting: &Sighting) -> Vec<String> {
 
 fn event(id: i64) -> Value {
     json!({"id": id, "type": "custom:a", "body": {}})
-}
-
-fn read(last_event_id: i64) -> EventsRead {
-    EventsRead::Read { last_event_id: Some(last_event_id) }
 }
 
 fn known(last_event_id: Option<i64>) -> Known {

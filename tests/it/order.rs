@@ -6,7 +6,7 @@ use conversationd::domain::call::ListedCall;
 use conversationd::domain::conversation::{Ending, Interpretation};
 use conversationd::domain::history::History;
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
-use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting, Snapshot};
+use conversationd::domain::snapshot::{Document, DocumentName, Sighting, Snapshot};
 use conversationd::flow::interpret::interpret;
 use conversationd::simulator::{Action, Call, Target};
 use jiff::{SignedDuration, Timestamp};
@@ -483,7 +483,6 @@ fn version(number: u32, taken_at: Timestamp, documents: Vec<Document>) -> Snapsh
             family: "v0.3".to_owned(),
             sequence_number: None,
             documents,
-            events: EventsRead::NotAsked,
             region: None,
         },
         confirmed_at: taken_at,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use conversationd::domain::fetch::Urgency;
-use conversationd::vonage::pace::{Pace, Work};
+use conversationd::vonage::pace::Pace;
 use futures_util::FutureExt;
 use proptest::prelude::*;
 use tokio::task::JoinSet;
@@ -115,9 +115,8 @@ async fn a_turn_that_nobody_waits_for_any_more_is_not_lost() {
     assert!(times[1] < WINDOW * 2 + Duration::from_millis(10), "{times:?}");
     let gave_up = timeout(Duration::from_millis(1), pace.turn(Urgency::Unseen)).await;
     assert!(gave_up.is_err());
-    assert!(pace.spare().await.is_none());
     sleep(WINDOW).await;
-    assert!(pace.spare().await.is_some(), "who gave up waits no longer");
+    assert!(pace.turn(Urgency::Poll).now_or_never().is_some(), "who gave up waits no longer");
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,32 +136,6 @@ async fn a_pause_holds_up_those_who_wait_already() {
     assert!(at >= Duration::from_millis(10_500) && at < Duration::from_millis(10_510), "{at:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_spare_turn_is_had_at_once_or_not_at_all() {
-    let pace = pace(2);
-    assert!(pace.spare().await.is_some());
-    assert!(pace.spare().await.is_some());
-    assert!(pace.spare().await.is_none(), "the window is full");
-    sleep(WINDOW).await;
-    pace.hold(Duration::from_secs(1));
-    assert!(pace.spare().await.is_none(), "Vonage has asked for a pause");
-    sleep(Duration::from_secs(1)).await;
-    assert!(pace.spare().await.is_some());
-    // Asking in vain has taken nothing.
-    assert!(pace.turn(Urgency::Poll).now_or_never().is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_spare_turn_is_not_taken_from_somebody_who_waits() {
-    let pace = pace(1);
-    pace.turn(Urgency::Poll).await;
-    let mut waiting = Box::pin(pace.turn(Urgency::Events));
-    assert!(waiting.as_mut().now_or_never().is_none());
-    sleep(WINDOW * 2).await;
-    assert!(pace.spare().await.is_none(), "the turn is free, but it is somebody's");
-    assert!(waiting.now_or_never().is_some());
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -177,8 +150,7 @@ proptest! {
                 let (pace, given) = (Arc::clone(&pace), Arc::clone(&given));
                 tasks.spawn(async move {
                     match who {
-                        0 if pace.spare().await.is_none() => return,
-                        0 => {}
+                        0 => drop(pace.turn(Urgency::Events).await),
                         1 => drop(pace.turn(Urgency::Unseen).await),
                         2 => drop(pace.turn(Urgency::Poll).await),
                         3 => if timeout(Duration::from_millis(700), pace.turn(Urgency::Last)).await.is_err() { return },
@@ -215,41 +187,12 @@ async fn who_is_ready_has_taken_nothing_and_let_the_more_urgent_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_to_spare_while_work_is_due() {
-    let pace = pace(1);
-    let outlook = pace.outlook();
-    outlook.is(Work::Due);
-    assert!(pace.spare().await.is_none());
-    outlook.is(Work::None);
-    assert!(pace.spare().await.is_some());
-    sleep(WINDOW).await;
-    outlook.is(Work::Due);
-    drop(outlook);
-    assert!(pace.spare().await.is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn whether_a_turn_is_to_spare_is_not_decided_before_it_is_known_what_is_due() {
-    let pace = pace(1);
-    let outlook = pace.outlook();
-    for (work, is_spare) in [(Work::Due, false), (Work::None, true)] {
-        outlook.is(Work::Unknown);
-        let mut spare = Box::pin(pace.spare());
-        assert!(spare.as_mut().now_or_never().is_none(), "it waits to hear");
-        outlook.is(work);
-        let spare = spare.now_or_never().expect("it has heard");
-        assert_eq!(spare.is_some(), is_spare);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_turn_counts_from_when_its_request_begins() {
     let pace = pace(2);
     let start = Instant::now();
     let first = pace.turn(Urgency::Poll).await;
     let second = pace.turn(Urgency::Poll).await;
     sleep(WINDOW * 3).await;
-    assert!(pace.spare().await.is_none(), "both have yet to begin");
     let mut queue = Queue::at(&pace);
     queue.join("third", Urgency::Poll).await;
     queue.join("fourth", Urgency::Poll).await;

@@ -19,7 +19,7 @@ use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
 use conversationd::domain::reply::{NewReply, Source, Upstream};
-use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
+use conversationd::domain::snapshot::{Document, DocumentName, EventList, Sighting};
 use conversationd::flow::Wake;
 use conversationd::flow::derive::{Deriver, Step};
 use conversationd::store::{self, Discovery, GapPosition, Listed, Page, Position, Stale, Store, StoreError};
@@ -277,32 +277,36 @@ async fn the_most_urgent_look_is_taken_out_first() {
 }
 
 #[tokio::test]
-async fn what_was_read_of_the_events_stays_read() {
+async fn events_join_the_newest_version_and_stay_read() {
     let place = Place::open().await;
-    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
     let last_known = async |event: &str, second: i64| {
         place.store.append(arrival("CON-1", event, second)).await.unwrap();
         let lease = place.lease(second).await.remove(0);
         (lease.known.as_ref().and_then(|known| known.last_event_id), lease)
     };
-    let read = |last: i64| EventsRead::Read { last_event_id: Some(last) };
-    let with_events =
-        |second: i64, names: &[&str], events: EventsRead| Sighting { events, ..sighting(second, names) };
-    let (known, lease) = last_known("b", 2).await;
+    let (known, lease) = last_known("a", 1).await;
     assert_eq!(known, None);
-    let mut first = with_events(2, &["one"], read(4));
-    first.documents.push(Document::new(DocumentName::Events { after: 0, page: 1 }, b"[1]".to_vec()));
-    place.settle(&lease, Finding::Seen(first), None, 2).await;
-    // The same again, without events: nothing new, and no new version.
-    let (known, lease) = last_known("c", 3).await;
-    assert_eq!(known, Some(4));
-    let again = Finding::Seen(with_events(3, &["one"], EventsRead::Failed));
-    assert_eq!(place.settle(&lease, again, None, 3).await, Some(1));
-    let (known, lease) = last_known("d", 4).await;
-    assert_eq!(known, Some(4));
-    let changed = Finding::Seen(with_events(4, &["two"], EventsRead::Postponed { last_event_id: None }));
-    assert_eq!(place.settle(&lease, changed, None, 4).await, Some(2));
-    assert_eq!(last_known("e", 5).await.0, Some(4));
+    assert_eq!(place.settle(&lease, events(0, 4), None, 1).await, None, "there is no version to join");
+    let documents = async || {
+        let versions = place.store.snapshots(&conversation("CON-1")).await.unwrap();
+        let name = |(name, ..): &(DocumentName, Digest, u64)| name.to_string();
+        versions.iter().map(|one| one.documents.iter().map(name).collect()).collect::<Vec<Vec<_>>>()
+    };
+    for (finding, number) in [
+        (Finding::Seen(sighting(2, &["one", "x"])), 1),
+        (events(0, 4), 1),
+        // Somebody else has read the same meanwhile.
+        (events(0, 4), 1),
+        // The same again, without events: nothing new, and no new version.
+        (Finding::Seen(sighting(3, &["one", "x"])), 1),
+        (events(4, 6), 1),
+        (Finding::Seen(sighting(4, &["two"])), 2),
+    ] {
+        assert_eq!(place.settle(&lease, finding.clone(), None, 4).await, Some(number), "{finding:?}");
+    }
+    let joined = ["conversation", "members page 1", "events after 0", "events after 4"];
+    assert_eq!(documents().await, [joined.to_vec(), vec!["conversation"]]);
+    assert_eq!(last_known("b", 5).await.0, Some(6));
 }
 
 #[tokio::test]
@@ -1062,14 +1066,20 @@ async fn what_is_kept_beside_a_lease_leaves_what_is_owed_alone() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "started", 1)).await.unwrap();
     let before = place.store.histories(&[conversation("CON-1")]).await.unwrap().remove(0).fetch;
-    let kept =
-        place.store.keep(&conversation("CON-1"), &application("APP-1"), sighting(2, &["one"])).await.unwrap();
+    let kept = place
+        .store
+        .keep(&conversation("CON-1"), &application("APP-1"), Finding::Seen(sighting(2, &["one"])))
+        .await
+        .unwrap();
     assert_eq!(kept, Some(1));
     let after = place.store.histories(&[conversation("CON-1")]).await.unwrap().remove(0);
     assert_eq!(after.fetch, before);
     assert_eq!(after.snapshots.len(), 1);
-    let stranger =
-        place.store.keep(&conversation("CON-2"), &application("APP-1"), sighting(2, &["one"])).await.unwrap();
+    let stranger = place
+        .store
+        .keep(&conversation("CON-2"), &application("APP-1"), Finding::Seen(sighting(2, &["one"])))
+        .await
+        .unwrap();
     assert_eq!(stranger, Some(1));
     let leases = place.lease(3).await;
     assert_eq!(leases.iter().map(|lease| lease.conversation_id.as_str()).collect::<Vec<_>>(), ["CON-1"]);
@@ -1079,8 +1089,14 @@ async fn what_is_kept_beside_a_lease_leaves_what_is_owed_alone() {
 async fn an_older_sighting_does_not_become_the_newest_version() {
     let place = Place::open().await;
     let id = conversation("CON-1");
-    assert_eq!(place.store.keep(&id, &application("APP-1"), sighting(9, &["new"])).await.unwrap(), Some(1));
-    assert_eq!(place.store.keep(&id, &application("APP-1"), sighting(5, &["old"])).await.unwrap(), Some(1));
+    assert_eq!(
+        place.store.keep(&id, &application("APP-1"), Finding::Seen(sighting(9, &["new"]))).await.unwrap(),
+        Some(1)
+    );
+    assert_eq!(
+        place.store.keep(&id, &application("APP-1"), Finding::Seen(sighting(5, &["old"]))).await.unwrap(),
+        Some(1)
+    );
     assert_eq!(place.store.snapshots(&id).await.unwrap().len(), 1);
 }
 
@@ -1725,9 +1741,15 @@ fn sighting(second: i64, bodies: &[&str]) -> Sighting {
         family: "v0.3".to_owned(),
         sequence_number: Some(8),
         documents: documents.collect(),
-        events: EventsRead::NotAsked,
         region: None,
     }
+}
+
+/// The events from behind one on to another.
+fn events(after: i64, last: i64) -> Finding {
+    let body = format!("[{after}, {last}]").into_bytes();
+    let documents = vec![Document::new(DocumentName::Events { after, page: 1 }, body)];
+    Finding::Events(EventList { documents, last_event_id: Some(last) })
 }
 
 fn nothing_owed() -> FetchState {

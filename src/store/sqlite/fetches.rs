@@ -119,12 +119,13 @@ async fn set_aside(
 async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result<Option<Known>, StoreError> {
     const SNAPSHOTS: Table = Table("snapshots");
     let row = query(
-        "SELECT snapshots.number, snapshots.sequence_number, snapshots.last_event_id, documents.digest
+        "SELECT snapshots.number, snapshots.sequence_number, documents.digest,
+             (SELECT max(last_event_id) FROM snapshots WHERE conversation_id = ?1) AS last_event_id
          FROM snapshots
          JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
              AND snapshot_documents.name = 'conversation'
          JOIN documents ON documents.id = snapshot_documents.document_id
-         WHERE snapshots.conversation_id = ?
+         WHERE snapshots.conversation_id = ?1
          ORDER BY snapshots.number DESC
          LIMIT 1",
     )

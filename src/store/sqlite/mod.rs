@@ -52,7 +52,7 @@ use crate::domain::gap::{Cause, Gap};
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::reply::{NewReply, Reply};
-use crate::domain::snapshot::{Digests, Sighting, Snapshot};
+use crate::domain::snapshot::{Digests, Snapshot};
 use crate::domain::stats::{Span, Stats};
 
 /// How long a reader's question may take, and wait for its turn: within what answers may take over HTTP.
@@ -241,11 +241,11 @@ impl Store for SqliteStore {
         &self,
         id: &ConversationId,
         application: &ApplicationId,
-        sighting: Sighting,
+        finding: Finding,
     ) -> Result<Option<u32>, StoreError> {
         self.write(async |connection| {
             ledger::post(connection).await?;
-            let number = snapshots::keep(connection, id, &Finding::Seen(sighting)).await?;
+            let number = snapshots::keep(connection, id, &finding).await?;
             fetches::seen(connection, id, application).await?;
             Ok(number)
         })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{query, query_scalar};
 
@@ -11,7 +12,7 @@ use super::{StoreError, documents};
 use crate::domain::digest::Digest;
 use crate::domain::fetch::Finding;
 use crate::domain::ids::{ConversationId, Region};
-use crate::domain::snapshot::{Digests, Document, DocumentName, EventsRead, Sighting, Snapshot};
+use crate::domain::snapshot::{Digests, Document, DocumentName, EventList, Sighting, Snapshot};
 
 const SNAPSHOTS: Table = Table("snapshots");
 const DOCUMENTS: Table = Table("documents");
@@ -22,39 +23,74 @@ pub(super) async fn keep(
     id: &ConversationId,
     finding: &Finding,
 ) -> Result<Option<u32>, StoreError> {
-    let (confirmed_at, last_event_id) = match finding {
-        Finding::Nothing => return Ok(None),
-        Finding::Unchanged(at) => (*at, None),
+    match finding {
+        Finding::Nothing => Ok(None),
+        Finding::Unchanged(at) => confirm(connection, id, *at).await,
         Finding::Seen(sighting) => {
             let newest = newest(connection, id).await?;
             // Looks can overlap: an older sighting says nothing of what was seen since.
             if let Some(newer) = newest.as_ref().filter(|newest| newest.taken_at > sighting.taken_at) {
                 return Ok(Some(newer.number));
             }
-            if !newest.as_ref().is_some_and(|newest| is_same(newest, sighting)) {
-                let number = newest.map_or(1, |newest| newest.number + 1);
-                insert(connection, id, number, sighting).await?;
-                return Ok(Some(number));
+            if newest.as_ref().is_some_and(|newest| is_same(newest, sighting)) {
+                return confirm(connection, id, sighting.taken_at).await;
             }
-            (sighting.taken_at, sighting.events.last_event_id())
+            let number = newest.map_or(1, |newest| newest.number + 1);
+            insert(connection, id, number, sighting).await?;
+            Ok(Some(number))
         }
-    };
+        Finding::Events(list) => join(connection, id, list).await,
+    }
+}
+
+/// Nothing has changed since the newest version.
+async fn confirm(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    at: Timestamp,
+) -> Result<Option<u32>, StoreError> {
     let row = query(
-        "UPDATE snapshots SET confirmed_at = max(confirmed_at, ?2), last_event_id = coalesce(?3, last_event_id)
+        "UPDATE snapshots SET confirmed_at = max(confirmed_at, ?2)
          WHERE conversation_id = ?1
              AND number = (SELECT max(number) FROM snapshots WHERE conversation_id = ?1)
          RETURNING number",
     )
     .bind(id.as_str())
-    .bind(confirmed_at.as_microsecond())
-    .bind(last_event_id)
+    .bind(at.as_microsecond())
     .fetch_optional(connection)
     .await?;
     row.map(|row| SNAPSHOTS.get(&row, "number")).transpose()
 }
 
-/// Whether a sighting holds nothing new. Events are read from the last known one on, so those of an earlier
-/// version are not in a later one, and any that are there are new.
+/// Adds events to the newest version. Looks can overlap: those that are had are not added again.
+async fn join(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+    list: &EventList,
+) -> Result<Option<u32>, StoreError> {
+    let row = query(
+        "SELECT id, number, (SELECT max(last_event_id) FROM snapshots WHERE conversation_id = ?1) AS last_event_id,
+             (SELECT count(*) FROM snapshot_documents WHERE snapshot_id = snapshots.id) AS documents
+         FROM snapshots WHERE conversation_id = ?1 ORDER BY number DESC LIMIT 1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let had: Option<i64> = SNAPSHOTS.get(&row, "last_event_id")?;
+    if list.last_event_id > had {
+        let snapshot_id: i64 = SNAPSHOTS.get(&row, "id")?;
+        insert_documents(connection, snapshot_id, SNAPSHOTS.get(&row, "documents")?, &list.documents).await?;
+        query("UPDATE snapshots SET last_event_id = ?2 WHERE id = ?1")
+            .bind(snapshot_id)
+            .bind(list.last_event_id)
+            .execute(connection)
+            .await?;
+    }
+    Ok(Some(SNAPSHOTS.get(&row, "number")?))
+}
+
+/// Whether a sighting holds nothing new. The events that have joined the newest version are none of a sighting's.
 fn is_same(newest: &Digests, sighting: &Sighting) -> bool {
     let is_events = |name: &DocumentName| matches!(name, DocumentName::Events { .. });
     let theirs = sighting.documents.iter().map(|document| (&document.name, document.digest));
@@ -69,11 +105,8 @@ async fn insert(
     sighting: &Sighting,
 ) -> Result<(), StoreError> {
     let row = query(
-        "INSERT INTO snapshots (conversation_id, number, taken_at, confirmed_at, family, sequence_number,
-             last_event_id, region)
-         -- What an earlier look read of the events stays read, whatever came of them now.
-         VALUES (?1, ?2, ?3, ?3, ?4, ?5,
-             coalesce(?6, (SELECT max(last_event_id) FROM snapshots WHERE conversation_id = ?1)), ?7)
+        "INSERT INTO snapshots (conversation_id, number, taken_at, confirmed_at, family, sequence_number, region)
+         VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6)
          RETURNING id",
     )
     .bind(id.as_str())
@@ -81,12 +114,20 @@ async fn insert(
     .bind(sighting.taken_at.as_microsecond())
     .bind(sighting.family.as_str())
     .bind(sighting.sequence_number)
-    .bind(sighting.events.last_event_id())
     .bind(sighting.region.as_ref().map(Region::as_str))
     .fetch_one(&mut *connection)
     .await?;
-    let snapshot_id: i64 = SNAPSHOTS.get(&row, "id")?;
-    for (position, document) in (0_i64..).zip(&sighting.documents) {
+    insert_documents(connection, SNAPSHOTS.get(&row, "id")?, 0, &sighting.documents).await
+}
+
+/// Gives a version these documents, from a place in it on.
+async fn insert_documents(
+    connection: &mut SqliteConnection,
+    snapshot_id: i64,
+    first: i64,
+    documents: &[Document],
+) -> Result<(), StoreError> {
+    for (position, document) in (first..).zip(documents) {
         let document_id = documents::id_of(connection, document.digest, &document.body).await?;
         query(
             "INSERT INTO snapshot_documents (snapshot_id, position, name, document_id) VALUES (?, ?, ?, ?)",
@@ -254,17 +295,8 @@ fn empty(row: &SqliteRow, number: u32) -> Result<Snapshot, StoreError> {
             family: SNAPSHOTS.get(row, "family")?,
             sequence_number: SNAPSHOTS.get(row, "sequence_number")?,
             documents: Vec::new(),
-            events: events_read(row)?,
             region: SNAPSHOTS.parsed_option(row, "region", |text| Region::parse(text).ok())?,
         },
         confirmed_at: SNAPSHOTS.instant(row, "confirmed_at")?,
-    })
-}
-
-fn events_read(row: &SqliteRow) -> Result<EventsRead, StoreError> {
-    let last_event_id: Option<i64> = SNAPSHOTS.get(row, "last_event_id")?;
-    Ok(match last_event_id {
-        Some(_) => EventsRead::Read { last_event_id },
-        None => EventsRead::NotAsked,
     })
 }

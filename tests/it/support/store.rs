@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use conversationd::domain::arrival::{Delivery, Endpoint, Method, NewArrival, Origin};
 use conversationd::domain::conversation::{Capture, CaptureState, Ending, Interpretation};
+use conversationd::domain::fetch::Finding;
 use conversationd::domain::history::Revision;
 use conversationd::domain::ids::{ApplicationId, ConversationId};
-use conversationd::domain::snapshot::{Document, DocumentName, EventsRead, Sighting};
+use conversationd::domain::snapshot::{Document, DocumentName, Sighting};
 use conversationd::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -55,10 +56,12 @@ impl TestStore {
             family: "v0.3".to_owned(),
             sequence_number: None,
             documents: vec![Document::new(DocumentName::Conversation, format!("[{second}]").into_bytes())],
-            events: EventsRead::NotAsked,
             region: None,
         };
-        self.store.keep(&conversation(id), &application(), sighting).await.expect("the store is well");
+        self.store
+            .keep(&conversation(id), &application(), Finding::Seen(sighting))
+            .await
+            .expect("the store is well");
     }
 }
 
