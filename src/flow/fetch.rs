@@ -1,7 +1,9 @@
-//! Looks at what is due: lease → look → keep (one transaction) → when next.
+//! Looks at what is due, the most urgent first: lease → look → keep (one transaction) → when next.
+
+mod fulfil;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,17 +13,12 @@ use tokio_util::sync::CancellationToken;
 pub use super::schedule::Patience;
 
 use super::Wake;
-use super::derive::interpreted;
-use super::outage::{Host, Outages};
-use super::schedule::Circumstances;
+use super::outage::Outages;
 use crate::domain::clock::Clock;
-use crate::domain::conversation::State;
-use crate::domain::fetch::{Lease, Settlement, Urgency};
-use crate::domain::gap::Cause;
-use crate::domain::ids::{ApplicationId, Region};
-use crate::domain::snapshot::Snapshot;
+use crate::domain::fetch::Urgency;
+use crate::domain::ids::ApplicationId;
 use crate::store::{Store, StoreError};
-use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
+use crate::vonage::client::Client;
 use crate::vonage::pace::Pace;
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
@@ -173,165 +170,4 @@ impl Fetcher {
             Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
         })
     }
-
-    /// One look, from the lease to its end.
-    async fn fulfil(&self, lease: Lease) {
-        let began_at = self.parts.clock.now();
-        let look = self.look(&lease, began_at).await;
-        metrics::counter!("conversationd_looks_total", "outcome" => outcome(&look)).increment(1);
-        let now = self.parts.clock.now();
-        let state = match &look {
-            // It decides nothing for the others, and takes the whole history to find out.
-            Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
-            _ => self.state_after(&lease, &look, now).await,
-        };
-        let settlement =
-            self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
-        self.keep(settlement).await;
-    }
-
-    /// Asks, and notices which hosts answered.
-    async fn look(&self, lease: &Lease, began_at: Timestamp) -> Look {
-        let Some((application, client)) = self.client(lease) else {
-            self.meet_stranger(lease.state.application_id.as_ref());
-            return Look::NoApplication;
-        };
-        let (id, known) = (&lease.conversation_id, lease.known.as_ref());
-        let (region, urgency) = (lease.state.region.as_ref(), lease.urgency);
-        let asked = Asked { id, known, region, urgency };
-        if lease.state.urgency == Urgency::Events {
-            return client.events(asked).await;
-        }
-        let Looked { look, answers } = client.look(asked).await;
-        for answer in answers {
-            self.observe(application, answer, began_at);
-        }
-        look
-    }
-
-    /// Who asks for the lease's conversation. One that was heard of before its application was configured
-    /// belongs to the only one there is.
-    fn client(&self, lease: &Lease) -> Option<(&ApplicationId, &Client)> {
-        let clients = &self.parts.clients;
-        match &lease.state.application_id {
-            Some(id) => clients.get_key_value(id),
-            None if clients.len() == 1 => clients.iter().next(),
-            None => None,
-        }
-    }
-
-    /// Whether the conversation goes on, with what the look has shown but nobody has stored yet.
-    async fn state_after(&self, lease: &Lease, look: &Look, now: Timestamp) -> State {
-        let histories = self.parts.store.histories(std::slice::from_ref(&lease.conversation_id)).await;
-        let mut history = match histories.map(|mut histories| histories.pop()) {
-            Ok(Some(history)) => history,
-            Ok(None) => return State::Live,
-            Err(error) => {
-                tracing::error!(%error, conversation = %lease.conversation_id, "a history could not be read");
-                return State::Live;
-            }
-        };
-        // It answers again: an earlier 404 no longer counts.
-        history.fetch.gone_at = None;
-        match look {
-            Look::Seen { sighting, .. } => history.snapshots.push(Snapshot {
-                conversation_id: lease.conversation_id.clone(),
-                number: lease.known.as_ref().map_or(1, |known| known.snapshot + 1),
-                confirmed_at: sighting.taken_at,
-                sighting: sighting.clone(),
-            }),
-            Look::Events(list) => {
-                if let Some(newest) = history.snapshots.last_mut() {
-                    newest.sighting.documents.extend_from_slice(&list.documents);
-                }
-            }
-            _ => {}
-        }
-        let interpreted = interpreted(vec![history]).await;
-        interpreted.first().map_or(State::Live, |(interpretation, _)| interpretation.state(now))
-    }
-
-    /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works, or
-    /// until the drain ends this.
-    async fn keep(&self, settlement: Settlement) {
-        let conversation = settlement.conversation_id.clone();
-        let mut failed_before = false;
-        while let Err(error) = self.parts.store.settle(settlement.clone()).await {
-            if !failed_before {
-                tracing::error!(%error, %conversation, "a look could not be kept; trying again");
-                failed_before = true;
-            }
-            if matches!(error, StoreError::Corrupt { .. }) {
-                // Trying again does not help. The lease runs out, and the look is done anew.
-                return;
-            }
-            tokio::time::sleep(AFTER_FAILURE).await;
-        }
-        self.parts.changed.wake();
-        if settlement.state.gave_up_at.is_some() {
-            metrics::counter!("conversationd_looks_given_up_total").increment(1);
-            tracing::warn!(%conversation, "looking at a conversation was given up");
-        }
-    }
-
-    /// Says it once of each application that is not configured.
-    fn meet_stranger(&self, application: Option<&ApplicationId>) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if strangers.insert(application.cloned()) {
-            tracing::error!(
-                application = application.map(ApplicationId::as_str),
-                "conversations of an application that is not configured cannot be fetched; add an [[application]]"
-            );
-        }
-    }
-
-    /// Notes how a host answered, and says it when it begins or ceases to.
-    fn observe(&self, application: &ApplicationId, answer: HostAnswer, began_at: Timestamp) {
-        let HostAnswer { region, outcome } = answer;
-        let (cause, at) = match &outcome {
-            Ok(()) => (None, self.parts.clock.now()),
-            // A look that failed has seen nothing since it began; one that ran into a timeout, for seconds.
-            Err(NoAnswer::Refused(_)) => (Some(Cause::Refused), began_at),
-            Err(NoAnswer::Unreachable(_)) => (Some(Cause::Unreachable), began_at),
-        };
-        let host = Host { application: application.clone(), region };
-        if !self.parts.outages.observed(&host, cause, at) {
-            return;
-        }
-        let region = host.region.as_ref().map(Region::as_str);
-        match outcome {
-            Ok(()) => tracing::info!(%application, region, "Vonage answers again"),
-            Err(NoAnswer::Refused(status)) => tracing::error!(
-                %application,
-                region,
-                status,
-                "Vonage refuses the application's token: check [[application]] id and private_key_file and this \
-                 machine's clock; looks stay owed"
-            ),
-            Err(NoAnswer::Unreachable(failure)) => {
-                tracing::warn!(%application, region, %failure, "a look failed; trying again with growing pauses");
-            }
-        }
-    }
-}
-
-/// The look's name in the metrics.
-fn outcome(look: &Look) -> &'static str {
-    match look {
-        Look::Seen { .. } => "seen",
-        Look::Unchanged { .. } => "unchanged",
-        Look::Events(_) => "events",
-        Look::NoEvents => "no events",
-        Look::Gone(_) => "gone",
-        Look::NotYet(_) => "not yet",
-        Look::Interrupted(..) => "interrupted",
-        Look::Refused(_) => "refused",
-        Look::NoApplication => "no application",
-        Look::Unreachable(_) => "unreachable",
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one place that draws the jitter of pauses")]
-fn jitter() -> f64 {
-    rand::random()
 }

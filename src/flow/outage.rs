@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Wake;
 use crate::domain::gap::{Cause, SHORTEST};
@@ -27,10 +27,22 @@ pub struct Host {
     pub region: Option<Region>,
 }
 
+/// What is new of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It does not answer, or for another cause than before.
+    Silent,
+    /// It answers again.
+    Answers {
+        /// How long it did not.
+        after: SignedDuration,
+    },
+}
+
 #[derive(Debug, Default)]
 struct Noticed {
-    /// The hosts that do not answer.
-    silent: HashMap<Host, Cause>,
+    /// The hosts that do not answer, and since when.
+    silent: HashMap<Host, (Cause, Timestamp)>,
     /// What lasts: some host of the application does not answer.
     lasting: HashMap<Of, Outage>,
     /// What is over and not yet in the store, in the order in which it ended.
@@ -54,26 +66,28 @@ impl Outages {
         Self { noticed: Mutex::default(), wake }
     }
 
-    /// From `at` on `host` answers, or does not because of `cause`. Returns whether that is news.
-    pub fn observed(&self, host: &Host, cause: Option<Cause>, at: Timestamp) -> bool {
+    /// From `at` on `host` answers, or does not because of `cause`. Returns the news in that, if there is any.
+    pub fn observed(&self, host: &Host, cause: Option<Cause>, at: Timestamp) -> Option<News> {
         let mut noticed = self.noticed();
-        let before = match cause {
-            Some(cause) => noticed.silent.insert(host.clone(), cause),
-            None => noticed.silent.remove(host),
-        };
-        if before == cause {
-            return false;
+        let before = noticed.silent.get(host).copied();
+        if before.map(|(cause, _)| cause) == cause {
+            return None;
         }
-        if let Some(before) = before {
+        if let Some((before, _)) = before {
+            noticed.silent.remove(host);
             noticed.end((host.application.clone(), before), at);
         }
         if let Some(cause) = cause {
+            noticed.silent.insert(host.clone(), (cause, at));
             let outage = Outage { began_at: at, is_recorded: false };
             noticed.lasting.entry((host.application.clone(), cause)).or_insert(outage);
         }
         drop(noticed);
         self.wake.wake();
-        true
+        Some(match before {
+            Some((_, since)) if cause.is_none() => News::Answers { after: at.duration_since(since) },
+            _ => News::Silent,
+        })
     }
 
     /// Writes what was noticed. One look that fails and the next that does not are no gap: what lasts is
@@ -133,7 +147,8 @@ impl Outages {
 impl Noticed {
     /// Ends what one host no longer has a part in, unless another has.
     fn end(&mut self, of: Of, at: Timestamp) {
-        let is_of = |(host, cause): (&Host, &Cause)| host.application == of.0 && *cause == of.1;
+        let is_of =
+            |(host, (cause, _)): (&Host, &(Cause, Timestamp))| host.application == of.0 && *cause == of.1;
         if self.silent.iter().any(is_of) {
             return;
         }

@@ -201,6 +201,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// at once.
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError>;
 
+    /// Makes every look due at `now` that waits for later because Vonage did not answer an application or refused
+    /// its token.
+    async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<(), StoreError>;
+
     /// Keeps what was found without a lease, as [`Store::settle`] does, and leaves what is owed as it is.
     async fn keep(
         &self,

@@ -334,6 +334,31 @@ async fn event_lists_are_read_after_everything_that_is_more_urgent() {
 }
 
 #[tokio::test]
+async fn when_vonage_answers_again_no_look_waits_for_its_pause() {
+    let (mut world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    world.more = "requests_per_second = 500\nevents = false";
+    let daemon = world.start().await;
+    daemon.vonage.answer_next(1000, Fault::Status(503));
+    let (talk, _) = tutorial_in_two();
+    let last = talk.webhooks().last().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(last).await.is_accepted());
+    // Each try doubles the pause: that after the tenth is at least 15 s.
+    for tries in 2..=10 {
+        let last = format!("{} tr", tries - 1);
+        let has_failed =
+            |one: &Value| one["capture"]["reason"].as_str().is_some_and(|why| why.contains(&last));
+        daemon.wait_for(TUTORIAL, has_failed).await;
+        daemon.advance(&clock, SignedDuration::from_secs(30));
+        requests(&daemon, tries).await;
+    }
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["reason"].as_str().unwrap().contains("10 tries")).await;
+    daemon.vonage.answer_properly();
+    daemon.vonage.play(&Call::inbound(1, clock.now()), Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, is_captured).await;
+}
+
+#[tokio::test]
 async fn a_restart_resumes_what_is_owed() {
     let mut daemon = World::default().start().await;
     daemon.vonage.answer_next(1000, Fault::Status(503));

@@ -9,7 +9,7 @@ use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::ids::{ApplicationId, Region};
 use conversationd::flow::Wake;
 use conversationd::flow::heartbeat::Heartbeat;
-use conversationd::flow::outage::{Host, Outages};
+use conversationd::flow::outage::{Host, News, Outages};
 use conversationd::simulator::{Action, Call, Fault, Pace};
 use conversationd::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -453,20 +453,21 @@ async fn a_gap_lasts_as_long_as_any_host_does_not_answer_the_application() {
     let [configured, regional, others] =
         [host("a", None), host("a", Some("api-eu-3.vonage.com")), host("b", None)];
     let observed = |host, cause, milliseconds| place.outages.observed(host, cause, at(milliseconds));
-    assert!(observed(&regional, Some(Cause::Unreachable), 100));
+    let answers = |after| Some(News::Answers { after: SignedDuration::from_millis(after) });
+    assert_eq!(observed(&regional, Some(Cause::Unreachable), 100), Some(News::Silent));
     for _ in 0..2 {
-        assert!(!observed(&configured, None, 200), "another host's outage is not its own");
-        assert!(!observed(&others, None, 200));
-        assert!(!observed(&regional, Some(Cause::Unreachable), 300));
+        assert_eq!(observed(&configured, None, 200), None, "another host's outage is not its own");
+        assert_eq!(observed(&others, None, 200), None);
+        assert_eq!(observed(&regional, Some(Cause::Unreachable), 300), None);
     }
     assert_eq!(place.record(1100).await, None);
     let gap = |ended_at| (Cause::Unreachable, 100, ended_at);
     assert_eq!(place.gaps().await, [gap(None)]);
-    assert!(observed(&configured, Some(Cause::Unreachable), 2000));
-    assert!(observed(&regional, None, 3000));
+    assert_eq!(observed(&configured, Some(Cause::Unreachable), 2000), Some(News::Silent));
+    assert_eq!(observed(&regional, None, 3000), answers(2900));
     assert_eq!(place.record(3000).await, None);
     assert_eq!(place.gaps().await, [gap(None)]);
-    assert!(observed(&configured, None, 4000));
+    assert_eq!(observed(&configured, None, 4000), answers(2000));
     assert_eq!(place.record(4000).await, None);
     assert_eq!(place.gaps().await, [gap(Some(4000))]);
 }

@@ -603,6 +603,33 @@ async fn what_is_owed_next_is_what_the_settlement_says() {
 }
 
 #[tokio::test]
+async fn what_waits_because_of_an_outage_can_be_made_due() {
+    let place = Place::open().await;
+    let troubles = [
+        ("CON-1", APPLICATION, Some(Trouble::Unreachable)),
+        ("CON-2", APPLICATION, Some(Trouble::Refused)),
+        ("CON-3", APPLICATION, Some(Trouble::Throttled)),
+        ("CON-4", APPLICATION, Some(Trouble::NotYet)),
+        ("CON-5", APPLICATION, None),
+        ("CON-6", "APP-2", Some(Trouble::Unreachable)),
+    ];
+    for (id, application_id, trouble) in troubles {
+        let arrival = NewArrival { application_id: Some(application(application_id)), ..arrival(id, "a", 1) };
+        place.store.append(arrival).await.unwrap();
+        let lease = place.lease(1).await.remove(0);
+        let state = FetchState { due_at: Some(at(30)), trouble, ..nothing_owed() };
+        let (conversation_id, asked) = (lease.conversation_id, lease.asked);
+        let finding = Finding::Nothing;
+        let settlement = Settlement { conversation_id, asked, finding, state, settled_at: at(2) };
+        place.store.settle(settlement).await.unwrap();
+    }
+    place.store.hasten(&application(APPLICATION), at(5)).await.unwrap();
+    let due: Vec<String> =
+        place.lease(5).await.iter().map(|lease| lease.conversation_id.to_string()).collect();
+    assert_eq!(due, ["CON-1", "CON-2"]);
+}
+
+#[tokio::test]
 async fn an_arrival_during_a_look_owes_another_at_once() {
     let place = Place::open().await;
     for (settled_due, expected) in [(None, 20), (Some(at(30)), 20), (Some(at(15)), 15)] {

@@ -233,6 +233,27 @@ pub(super) async fn settle(
     Ok(())
 }
 
+/// The queues are named so that what nothing is owed to is not read.
+const HASTEN: &str = "
+    UPDATE fetches SET due_at = ?2
+    WHERE queue BETWEEN 0 AND 4 AND due_at > ?2 AND trouble IN (?3, ?4) AND coalesce(application_id, ?1) = ?1";
+
+/// Makes looks due that wait because of an outage.
+pub(super) async fn hasten(
+    connection: &mut SqliteConnection,
+    application: &ApplicationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query(HASTEN)
+        .bind(application.as_str())
+        .bind(now.as_microsecond())
+        .bind(Trouble::Unreachable.as_str())
+        .bind(Trouble::Refused.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Notes that a conversation was seen without a lease. What is owed stays owed.
 pub(super) async fn seen(
     connection: &mut SqliteConnection,
@@ -320,6 +341,7 @@ mod tests {
             "SEARCH fetches USING INDEX fetches_leased (leased_until>?)",
         ];
         assert_eq!(plan(NEXT_DUE).await, expected);
+        assert_eq!(plan(HASTEN).await, ["SEARCH fetches USING INDEX fetches_by_queue (queue>? AND queue<?)"]);
         assert_eq!(plan(UNPOSTED).await, ["SEARCH fetches USING PRIMARY KEY (conversation_id=?)"]);
     }
 }

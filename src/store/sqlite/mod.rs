@@ -237,6 +237,10 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(async |connection| fetches::hasten(connection, application, now).await).await
+    }
+
     async fn keep(
         &self,
         id: &ConversationId,

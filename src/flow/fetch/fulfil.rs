@@ -1,0 +1,191 @@
+//! One look, from its lease to its settlement.
+
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+
+use super::{AFTER_FAILURE, Fetcher};
+use crate::domain::conversation::State;
+use crate::domain::fetch::{Lease, Settlement, Urgency};
+use crate::domain::gap::{Cause, SHORTEST};
+use crate::domain::ids::{ApplicationId, Region};
+use crate::domain::snapshot::Snapshot;
+use crate::flow::derive::interpreted;
+use crate::flow::outage::{Host, News};
+use crate::flow::schedule::Circumstances;
+use crate::store::StoreError;
+use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
+
+impl Fetcher {
+    /// One look, from the lease to its end.
+    pub(super) async fn fulfil(&self, lease: Lease) {
+        let began_at = self.parts.clock.now();
+        let Looked { look, answers } = self.look(&lease).await;
+        metrics::counter!("conversationd_looks_total", "outcome" => outcome(&look)).increment(1);
+        let now = self.parts.clock.now();
+        let state = match &look {
+            // It decides nothing for the others, and takes the whole history to find out.
+            Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
+            _ => self.state_after(&lease, &look, now).await,
+        };
+        let settlement =
+            self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
+        self.keep(settlement).await;
+        // Behind what is kept: a host that answers again makes due what is in the store.
+        if let Some((application, _)) = self.client(&lease) {
+            for answer in answers {
+                self.observe(application, answer, began_at).await;
+            }
+        }
+    }
+
+    async fn look(&self, lease: &Lease) -> Looked {
+        let Some((_, client)) = self.client(lease) else {
+            self.meet_stranger(lease.state.application_id.as_ref());
+            return Looked { look: Look::NoApplication, answers: Vec::new() };
+        };
+        let (id, known) = (&lease.conversation_id, lease.known.as_ref());
+        let (region, urgency) = (lease.state.region.as_ref(), lease.urgency);
+        let asked = Asked { id, known, region, urgency };
+        match lease.state.urgency {
+            Urgency::Events => Looked { look: client.events(asked).await, answers: Vec::new() },
+            _ => client.look(asked).await,
+        }
+    }
+
+    /// Who asks for the lease's conversation. One that was heard of before its application was configured
+    /// belongs to the only one there is.
+    fn client(&self, lease: &Lease) -> Option<(&ApplicationId, &Client)> {
+        let clients = &self.parts.clients;
+        match &lease.state.application_id {
+            Some(id) => clients.get_key_value(id),
+            None if clients.len() == 1 => clients.iter().next(),
+            None => None,
+        }
+    }
+
+    /// Whether the conversation goes on, with what the look has shown but nobody has stored yet.
+    async fn state_after(&self, lease: &Lease, look: &Look, now: Timestamp) -> State {
+        let histories = self.parts.store.histories(std::slice::from_ref(&lease.conversation_id)).await;
+        let mut history = match histories.map(|mut histories| histories.pop()) {
+            Ok(Some(history)) => history,
+            Ok(None) => return State::Live,
+            Err(error) => {
+                tracing::error!(%error, conversation = %lease.conversation_id, "a history could not be read");
+                return State::Live;
+            }
+        };
+        // It answers again: an earlier 404 no longer counts.
+        history.fetch.gone_at = None;
+        match look {
+            Look::Seen { sighting, .. } => history.snapshots.push(Snapshot {
+                conversation_id: lease.conversation_id.clone(),
+                number: lease.known.as_ref().map_or(1, |known| known.snapshot + 1),
+                confirmed_at: sighting.taken_at,
+                sighting: sighting.clone(),
+            }),
+            Look::Events(list) => {
+                if let Some(newest) = history.snapshots.last_mut() {
+                    newest.sighting.documents.extend_from_slice(&list.documents);
+                }
+            }
+            _ => {}
+        }
+        let interpreted = interpreted(vec![history]).await;
+        interpreted.first().map_or(State::Live, |(interpretation, _)| interpretation.state(now))
+    }
+
+    /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works, or
+    /// until the drain ends this.
+    async fn keep(&self, settlement: Settlement) {
+        let conversation = settlement.conversation_id.clone();
+        let mut failed_before = false;
+        while let Err(error) = self.parts.store.settle(settlement.clone()).await {
+            if !failed_before {
+                tracing::error!(%error, %conversation, "a look could not be kept; trying again");
+                failed_before = true;
+            }
+            if matches!(error, StoreError::Corrupt { .. }) {
+                // Trying again does not help. The lease runs out, and the look is done anew.
+                return;
+            }
+            tokio::time::sleep(AFTER_FAILURE).await;
+        }
+        self.parts.changed.wake();
+        if settlement.state.gave_up_at.is_some() {
+            metrics::counter!("conversationd_looks_given_up_total").increment(1);
+            tracing::warn!(%conversation, "looking at a conversation was given up");
+        }
+    }
+
+    /// Says it once of each application that is not configured.
+    fn meet_stranger(&self, application: Option<&ApplicationId>) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if strangers.insert(application.cloned()) {
+            tracing::error!(
+                application = application.map(ApplicationId::as_str),
+                "conversations of an application that is not configured cannot be fetched; add an [[application]]"
+            );
+        }
+    }
+
+    /// Notes how a host answered, and says it when it begins or ceases to.
+    async fn observe(&self, application: &ApplicationId, answer: HostAnswer, began_at: Timestamp) {
+        let HostAnswer { region, outcome } = answer;
+        let (cause, at) = match &outcome {
+            Ok(()) => (None, self.parts.clock.now()),
+            // A look that failed has seen nothing since it began; one that ran into a timeout, for seconds.
+            Err(NoAnswer::Refused(_)) => (Some(Cause::Refused), began_at),
+            Err(NoAnswer::Unreachable(_)) => (Some(Cause::Unreachable), began_at),
+        };
+        let host = Host { application: application.clone(), region };
+        let Some(news) = self.parts.outages.observed(&host, cause, at) else { return };
+        let region = host.region.as_ref().map(Region::as_str);
+        match outcome {
+            Ok(()) => tracing::info!(%application, region, "Vonage answers again"),
+            Err(NoAnswer::Refused(status)) => tracing::error!(
+                %application,
+                region,
+                status,
+                "Vonage refuses the application's token: check [[application]] id and private_key_file and this \
+                 machine's clock; looks stay owed"
+            ),
+            Err(NoAnswer::Unreachable(failure)) => {
+                tracing::warn!(%application, region, %failure, "a look failed; trying again with growing pauses");
+            }
+        }
+        if matches!(news, News::Answers { after } if after >= SHORTEST) {
+            self.hasten(application, at).await;
+        }
+    }
+
+    /// Ends the pauses that an outage has made long: a call must not be over before the next look, which would
+    /// succeed now. What failed for less than [`SHORTEST`] pauses shortly, and may fail by itself.
+    async fn hasten(&self, application: &ApplicationId, now: Timestamp) {
+        match self.parts.store.hasten(application, now).await {
+            Ok(()) => self.parts.wake.wake(),
+            Err(error) => tracing::error!(%error, %application, "looks wait although Vonage answers again"),
+        }
+    }
+}
+
+/// The look's name in the metrics.
+fn outcome(look: &Look) -> &'static str {
+    match look {
+        Look::Seen { .. } => "seen",
+        Look::Unchanged { .. } => "unchanged",
+        Look::Events(_) => "events",
+        Look::NoEvents => "no events",
+        Look::Gone(_) => "gone",
+        Look::NotYet(_) => "not yet",
+        Look::Interrupted(..) => "interrupted",
+        Look::Refused(_) => "refused",
+        Look::NoApplication => "no application",
+        Look::Unreachable(_) => "unreachable",
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that draws the jitter of pauses")]
+fn jitter() -> f64 {
+    rand::random()
+}
