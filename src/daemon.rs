@@ -403,7 +403,7 @@ pub async fn look(config: &Config, clock: Arc<dyn Clock>, id: &ConversationId) -
         },
         Look::Seen { sighting, .. } | Look::Interrupted(sighting, _) => Ok(Seen { sighting, events: None }),
         Look::Unchanged { .. } => unreachable!("nothing was known that could be unchanged"),
-        Look::Events(_) | Look::NoEvents => unreachable!("events were not asked for"),
+        Look::Events(_) | Look::NoEventList | Look::EventsUnread => unreachable!("events were not asked for"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),
         Look::Refused(status) => Err(DaemonError::Refused(status)),
         Look::NoApplication => Err(DaemonError::NoApplication),

@@ -35,6 +35,8 @@ pub struct Known {
     pub conversation: Digest,
     /// The id of the last event that was read from the event list, in any snapshot.
     pub last_event_id: Option<i64>,
+    /// Whether there was no event list at the newest snapshot.
+    pub has_no_event_list: bool,
 }
 
 /// How urgent a request to Vonage is; the most urgent first. Requests are scarce, and what is not seen during a
@@ -163,6 +165,8 @@ pub enum Finding {
     Unchanged(Timestamp),
     /// Events, told since the newest snapshot or before.
     Events(EventList),
+    /// There is no event list for the newest snapshot.
+    NoEventList,
     /// Nothing to keep.
     Nothing,
 }

@@ -34,6 +34,7 @@ impl Patience {
             Look::Seen { sighting, .. } | Look::Interrupted(sighting, _) => Finding::Seen(sighting.clone()),
             Look::Unchanged { at, .. } => Finding::Unchanged(*at),
             Look::Events(list) => Finding::Events(list.clone()),
+            Look::NoEventList => Finding::NoEventList,
             _ => Finding::Nothing,
         };
         Settlement {
@@ -53,8 +54,8 @@ impl Patience {
                 let before = FetchState { region: region.clone(), ..before.clone() };
                 if *has_more_events { events(&before, now) } else { self.follow(&before, circumstances) }
             }
-            // A list that could not be had is asked for again after the next look.
-            Look::Events(_) | Look::NoEvents => self.follow(before, circumstances),
+            // What is left of the events is asked for after the next look.
+            Look::Events(_) | Look::NoEventList | Look::EventsUnread => self.follow(before, circumstances),
             // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
             Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },

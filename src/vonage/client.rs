@@ -53,8 +53,10 @@ pub enum Look {
     },
     /// What a conversation's event list has to tell.
     Events(EventList),
+    /// There is no event list: 404.
+    NoEventList,
     /// The event list could not be had. Nothing else depends on it.
-    NoEvents,
+    EventsUnread,
     /// A conversation that was known here is known no more there.
     Gone(Timestamp),
     /// Vonage does not know the conversation, and it was never seen here.
@@ -197,7 +199,8 @@ impl Client {
         let conversation = conversation_address(base, self.settings.family, asked.id);
         match event_list::read(&self.requests, &conversation, asked).await {
             Ok(list) => Look::Events(list),
-            Err(_) => Look::NoEvents,
+            Err(Miss::NotFound) => Look::NoEventList,
+            Err(_) => Look::EventsUnread,
         }
     }
 

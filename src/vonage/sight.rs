@@ -42,7 +42,7 @@ impl Sight<'_> {
         let (document, conversation) = self.read_conversation(&url).await?;
         let counted = conversation.sequence_number();
         let embedded = conversation.members().is_some();
-        let has_more_events = self.has_more_events(counted);
+        let has_more_events = self.has_more_events(&document, counted);
         let region = self.region.cloned();
         if !embedded && is_unchanged(self.asked.known, &document, counted) {
             return Ok(Look::Unchanged { at: self.clock.now(), region, has_more_events });
@@ -120,10 +120,14 @@ impl Sight<'_> {
         Ok(members)
     }
 
-    /// Whether the event list tells more than is known: the number of a conversation is the id of its newest event.
-    fn has_more_events(&self, counted: Option<i64>) -> bool {
-        let last = self.asked.known.and_then(|known| known.last_event_id);
-        self.events && self.family.has_event_list() && (last.is_none() || last != counted)
+    /// Whether the event list may tell more than is known: the number of a conversation is the id of its newest
+    /// event. A list that was not there is not expected before something has changed.
+    fn has_more_events(&self, conversation: &Document, counted: Option<i64>) -> bool {
+        let is_told = |known: &Known| {
+            let has_all = known.last_event_id.is_some() && known.last_event_id == counted;
+            has_all || (known.has_no_event_list && known.conversation == conversation.digest)
+        };
+        self.events && self.family.has_event_list() && !self.asked.known.is_some_and(is_told)
     }
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, Miss> {

@@ -359,6 +359,43 @@ async fn when_vonage_answers_again_no_look_waits_for_its_pause() {
 }
 
 #[tokio::test]
+async fn an_event_list_that_is_not_there_is_asked_for_once_for_each_version() {
+    let (mut world, clock) = standing_still_at("2026-03-09T10:15:30Z");
+    world.signatures = "off";
+    let daemon = world.start().await;
+    let id = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
+    let path = format!("/v0.3/conversations/{id}");
+    let count = |sequence_number: u32| {
+        let body = json!({"id": id, "sequence_number": sequence_number, "members": []});
+        daemon.vonage.serve_document(&path, 200, body.to_string());
+    };
+    let asked = || {
+        let requests = daemon.vonage.requests();
+        let paths = requests.iter().filter_map(|one| one.bare_path().strip_prefix(&path));
+        paths.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let tell = |status: &str| json!({"conversation_uuid": id, "uuid": "a", "status": status}).to_string();
+    count(3);
+    for (number, status) in (1..).zip(["started", "ringing", "answered"]) {
+        if status == "answered" {
+            count(4);
+        }
+        assert_eq!(daemon.post_event(tell(status)).await.status, 204);
+        let now = clock.now().to_string().replace('Z', ".000Z");
+        daemon.wait_for(id, |one| one["capture"]["last_at"] == now.as_str()).await;
+        // A list that is owed since is asked for before that of a later call.
+        clock.advance(SignedDuration::from_secs(1));
+        let other = Call::inbound(number, clock.now());
+        let list = format!("/v0.3/conversations/{}/events", other.conversations()[0]);
+        let (talk, _) = other.split_at(clock.now() + SignedDuration::from_secs(15));
+        daemon.vonage.play(&talk, Pace::AtOnce).await;
+        let read = daemon.vonage.wait_until(|asked| asked.iter().any(|one| one.bare_path() == list));
+        tokio::time::timeout(PATIENCE, read).await.expect("the list is asked for");
+    }
+    assert_eq!(asked(), ["", "/events", "", "", "/events"]);
+}
+
+#[tokio::test]
 async fn a_restart_resumes_what_is_owed() {
     let mut daemon = World::default().start().await;
     daemon.vonage.answer_next(1000, Fault::Status(503));

@@ -211,7 +211,8 @@ async fn a_list_of_events_that_fails_is_told_from_an_empty_one() {
         let scene = Scene::of(Family::V1).await;
         let path = format!("/v1/conversations/{CONVERSATION}/events");
         scene.vonage.serve_document(&path, status, body.to_owned());
-        assert_eq!(scene.events(None).await, Look::NoEvents, "{status} {body}");
+        let expected = if status == 404 { Look::NoEventList } else { Look::EventsUnread };
+        assert_eq!(scene.events(None).await, expected, "{status} {body}");
     }
 }
 
@@ -260,6 +261,7 @@ async fn an_unchanged_conversation_costs_one_request_and_tells_whether_events_we
         sequence_number: first.sequence_number,
         conversation: first.documents[0].digest,
         last_event_id,
+        has_no_event_list: false,
     };
     let before = scene.asked().len();
     for (last, left) in [(8, false), (7, true)] {
@@ -270,6 +272,30 @@ async fn an_unchanged_conversation_costs_one_request_and_tells_whether_events_we
         );
     }
     assert_eq!(scene.asked().len(), before + 2);
+}
+
+#[tokio::test]
+async fn a_list_that_was_not_there_is_worth_asking_for_when_the_conversation_has_changed() {
+    for (family, own, other) in [
+        (Family::V03, "v0.3_get_conversation.json", "v1_get_conversation_full.json"),
+        (Family::Beta, "embedded_no_members.json", "embedded_t3_both_joined.json"),
+    ] {
+        let scene = Scene::of(family).await;
+        scene.put("/members", &json!({"_embedded": {"members": []}}));
+        scene.put_file("", own);
+        let first = seen(scene.look(None).await);
+        let (sequence_number, conversation) = (first.sequence_number, first.documents[0].digest);
+        let known = Known { sequence_number, conversation, has_no_event_list: true, ..known(Some(1)) };
+        for (file, has_more) in [(own, false), (other, true)] {
+            scene.put_file("", file);
+            match scene.look(Some(&known)).await {
+                Look::Seen { has_more_events, .. } | Look::Unchanged { has_more_events, .. } => {
+                    assert_eq!(has_more_events, has_more, "{file}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 // === regions
@@ -436,7 +462,13 @@ fn event(id: i64) -> Value {
 }
 
 fn known(last_event_id: Option<i64>) -> Known {
-    Known { snapshot: 1, sequence_number: Some(6), conversation: Digest::of(b"older"), last_event_id }
+    Known {
+        snapshot: 1,
+        sequence_number: Some(6),
+        conversation: Digest::of(b"older"),
+        last_event_id,
+        has_no_event_list: false,
+    }
 }
 
 fn url(text: &str) -> Url {

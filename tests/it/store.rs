@@ -565,9 +565,36 @@ async fn a_lease_knows_the_newest_version() {
     place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await;
     place.settle(&lease, Finding::Seen(sighting(2, &["y", "z"])), Some(at(3)), 2).await;
     let known = place.lease(3).await.remove(0).known;
-    let expected =
-        Known { snapshot: 2, sequence_number: Some(8), conversation: Digest::of(b"y"), last_event_id: None };
+    let expected = Known {
+        snapshot: 2,
+        sequence_number: Some(8),
+        conversation: Digest::of(b"y"),
+        last_event_id: None,
+        has_no_event_list: false,
+    };
     assert_eq!(known, Some(expected));
+}
+
+#[tokio::test]
+async fn that_there_is_no_event_list_is_known_until_the_next_version() {
+    let place = Place::open().await;
+    place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    for (finding, number, expected) in [
+        (Finding::Seen(sighting(1, &["x"])), 1, (None, false)),
+        (Finding::NoEventList, 1, (None, true)),
+        (Finding::Unchanged(at(2)), 1, (None, true)),
+        (Finding::Seen(sighting(3, &["y"])), 2, (None, false)),
+        (events(0, 4), 2, (Some(4), false)),
+        (Finding::Seen(sighting(4, &["z"])), 3, (Some(4), false)),
+        (Finding::NoEventList, 3, (Some(4), true)),
+        (events(4, 6), 3, (Some(6), false)),
+    ] {
+        let settled = place.settle(&lease, finding.clone(), Some(at(5)), 5).await;
+        let known = place.lease(5).await.remove(0).known.unwrap();
+        let found = (settled, (known.last_event_id, known.has_no_event_list));
+        assert_eq!(found, (Some(number), expected), "{finding:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{query, query_scalar};
 
 use super::rows::Table;
+use super::snapshots::NO_EVENT_LIST;
 use super::{StoreError, ledger};
 use crate::domain::digest::Digest;
 use crate::domain::fetch::{FetchState, Known, Lease, Settlement, Trouble, Urgency};
@@ -120,7 +121,8 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
     const SNAPSHOTS: Table = Table("snapshots");
     let row = query(
         "SELECT snapshots.number, snapshots.sequence_number, documents.digest,
-             (SELECT max(last_event_id) FROM snapshots WHERE conversation_id = ?1) AS last_event_id
+             coalesce(snapshots.last_event_id = ?2, FALSE) AS has_no_event_list,
+             (SELECT nullif(max(last_event_id), ?2) FROM snapshots WHERE conversation_id = ?1) AS last_event_id
          FROM snapshots
          JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
              AND snapshot_documents.name = 'conversation'
@@ -130,6 +132,7 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
          LIMIT 1",
     )
     .bind(id.as_str())
+    .bind(NO_EVENT_LIST)
     .fetch_optional(connection)
     .await?;
     row.map(|row| {
@@ -139,6 +142,7 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
             sequence_number: SNAPSHOTS.get(&row, "sequence_number")?,
             conversation: digest.ok_or(SNAPSHOTS.corrupt("digest"))?,
             last_event_id: SNAPSHOTS.get(&row, "last_event_id")?,
+            has_no_event_list: SNAPSHOTS.get(&row, "has_no_event_list")?,
         })
     })
     .transpose()

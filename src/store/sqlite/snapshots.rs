@@ -17,6 +17,9 @@ use crate::domain::snapshot::{Digests, Document, DocumentName, EventList, Sighti
 const SNAPSHOTS: Table = Table("snapshots");
 const DOCUMENTS: Table = Table("documents");
 
+/// A version's `last_event_id` where there was no event list: events are counted from 1.
+pub(super) const NO_EVENT_LIST: i64 = 0;
+
 /// Keeps what a look found. Returns the number of the snapshot that was made or confirmed.
 pub(super) async fn keep(
     connection: &mut SqliteConnection,
@@ -40,7 +43,24 @@ pub(super) async fn keep(
             Ok(Some(number))
         }
         Finding::Events(list) => join(connection, id, list).await,
+        Finding::NoEventList => mark_without_list(connection, id).await,
     }
+}
+
+/// The newest version has no event list. Events of it that were read stay read.
+async fn mark_without_list(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+) -> Result<Option<u32>, StoreError> {
+    let number = query_scalar(
+        "UPDATE snapshots SET last_event_id = coalesce(last_event_id, ?2)
+         WHERE conversation_id = ?1
+             AND number = (SELECT max(number) FROM snapshots WHERE conversation_id = ?1)
+         RETURNING number",
+    )
+    .bind(id.as_str())
+    .bind(NO_EVENT_LIST);
+    Ok(number.fetch_optional(connection).await?)
 }
 
 /// Nothing has changed since the newest version.
