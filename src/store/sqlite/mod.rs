@@ -6,7 +6,9 @@ mod checkpoint;
 mod connection;
 mod derived;
 mod documents;
+mod due;
 mod fetches;
+mod findings;
 mod gaps;
 mod ledger;
 mod listed;
@@ -214,23 +216,22 @@ impl Store for SqliteStore {
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
         self.write(async |connection| {
             ledger::post(connection).await?;
-            fetches::lease(connection, now, until, limit).await
+            due::lease(connection, now, until, limit).await
         })
         .await
     }
 
     async fn most_urgent(&self, now: Timestamp) -> Result<Option<Urgency>, StoreError> {
-        fetches::most_urgent(&mut *self.read().await?, now).await
+        due::most_urgent(&mut *self.read().await?, now).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        fetches::next_due(&mut *self.read().await?).await
+        due::next_due(&mut *self.read().await?).await
     }
 
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError> {
         self.write(async |connection| {
-            let number =
-                snapshots::keep(connection, &settlement.conversation_id, &settlement.finding).await?;
+            let number = findings::keep(connection, &settlement.conversation_id, &settlement.finding).await?;
             fetches::settle(connection, &settlement).await?;
             Ok(number)
         })
@@ -238,7 +239,7 @@ impl Store for SqliteStore {
     }
 
     async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<(), StoreError> {
-        self.write(async |connection| fetches::hasten(connection, application, now).await).await
+        self.write(async |connection| due::hasten(connection, application, now).await).await
     }
 
     async fn keep(
@@ -249,7 +250,7 @@ impl Store for SqliteStore {
     ) -> Result<Option<u32>, StoreError> {
         self.write(async |connection| {
             ledger::post(connection).await?;
-            let number = snapshots::keep(connection, id, &finding).await?;
+            let number = findings::keep(connection, id, &finding).await?;
             fetches::seen(connection, id, application).await?;
             Ok(number)
         })
