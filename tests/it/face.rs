@@ -10,9 +10,8 @@ use conversationd::vonage::family::Family;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use crate::support::daemon::{PATIENCE, Reply, TestDaemon, World, standing_still_at};
+use crate::support::daemon::{Reply, TestDaemon, World, standing_still_at};
 use crate::support::json::is_part;
 use crate::support::{data, keys};
 
@@ -49,24 +48,9 @@ async fn error(daemon: &TestDaemon, path: &str) -> Value {
     reply.json()
 }
 
-/// Waits until the events at this path are there. A look leaves them unread where it has no request to spare, which
-/// happens on a busy machine: one webhook after the other asks for another look.
-async fn until_read(daemon: &TestDaemon, id: &str, path: &str, condition: impl Fn(&Value) -> bool) {
-    let asking = async {
-        loop {
-            let reply = face(daemon, path).await;
-            if reply.status == StatusCode::OK && condition(&reply.json()) {
-                return;
-            }
-            let asked = daemon.vonage.requests().len();
-            // No two are alike: a redelivery asks for nothing.
-            let event =
-                json!({"conversation_uuid": id, "uuid": "leg", "dtmf": {"digits": asked.to_string()}});
-            assert_eq!(daemon.post_event(event.to_string()).await.status, StatusCode::NO_CONTENT);
-            daemon.vonage.wait_for_requests(asked + 1).await;
-        }
-    };
-    timeout(PATIENCE, asking).await.expect("the events are read");
+/// Waits until the events at this path are there: they are read after everything that is more urgent.
+async fn until_read(daemon: &TestDaemon, path: &str, condition: impl Fn(&Value) -> bool) {
+    daemon.wait_for_path(&format!("/vonage/{path}"), condition).await;
 }
 
 // === in every shape
@@ -88,7 +72,7 @@ async fn a_call_is_read_in_every_shape(world: World) {
         .await;
     let has_every_event = |list: &Value| list.as_array().is_some_and(|events| events.len() == 8);
     let list = format!("beta/conversations/{TUTORIAL}/events");
-    until_read(&daemon, TUTORIAL, &list, has_every_event).await;
+    until_read(&daemon, &list, has_every_event).await;
 
     assert_eq!(face(&daemon, &own).await.text, newest, "the newest is given byte for byte");
     if is_listed {
@@ -220,7 +204,7 @@ async fn tutorial_seen_at(instants: &[&str]) -> TestDaemon {
         let events = daemon.vonage_says(&format!("{path}/events{WHOLE_PAGE}")).await;
         let events: Value = serde_json::from_str(&events).unwrap();
         let path = format!("{path}/events{WHOLE_PAGE}");
-        until_read(&daemon, TUTORIAL, &path, |seen| seen["_embedded"] == events["_embedded"]).await;
+        until_read(&daemon, &path, |seen| seen["_embedded"] == events["_embedded"]).await;
     }
     daemon
 }
@@ -459,7 +443,7 @@ async fn a_list_of_events_that_was_read_at_once_is_given_to_the_byte() {
     )
     .await;
     let path = format!("v1/conversations/{FIXTURE}/events");
-    until_read(&daemon, FIXTURE, &path, |_| true).await;
+    until_read(&daemon, &path, |_| true).await;
     assert_eq!(face(&daemon, &path).await.text, whole.to_string());
     let events = whole["_embedded"]["events"].as_array().unwrap();
     let ids = |page: &Value| -> Vec<i64> {
