@@ -24,6 +24,7 @@ use crate::flow::heartbeat::Heartbeat;
 use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver};
 use crate::flow::reconcile::{self, Reconciler};
+use crate::flow::refusals::Refusals;
 use crate::http::auth::Access;
 use crate::http::health::Readiness;
 use crate::http::query::Query;
@@ -162,16 +163,8 @@ pub async fn start(
         common.start_reconciler(clients, last_beat, (reconcile_wake.clone(), wakes.clone()));
     }
 
-    let receiver = receive::Parts {
-        store: Arc::clone(&store),
-        clock: Arc::clone(&clock),
-        verifier: config.signed.then(|| verifier(&config.applications)),
-        applications: config.applications.iter().map(|application| application.id.clone()).collect(),
-        wakes: wakes.clone(),
-        lifecycle: lifecycle.clone(),
-    };
     let webhooks = Webhooks {
-        receiver: Arc::new(Receiver::new(receiver)),
+        receiver: Arc::new(common.receiver(wakes.clone())),
         answers: answers(&config)?,
         max_body_bytes: config.max_body_bytes,
     };
@@ -211,6 +204,22 @@ impl Common<'_> {
         let (heartbeat, last_beat) = Heartbeat::begin(store, clock, Arc::clone(&outages), wake).await?;
         self.lifecycle.run("heartbeat", heartbeat.run(self.lifecycle.soft_stop().clone()));
         Ok((outages, last_beat))
+    }
+
+    /// What takes webhooks in, with what tells the log of those that it refuses.
+    fn receiver(self, wakes: [Wake; 2]) -> Receiver {
+        let applications = &self.config.applications;
+        let refusals = Arc::new(Refusals::default());
+        self.lifecycle.run("refusals", Arc::clone(&refusals).run(self.lifecycle.soft_stop().clone()));
+        Receiver::new(receive::Parts {
+            store: Arc::clone(self.store),
+            clock: Arc::clone(self.clock),
+            verifier: self.config.signed.then(|| verifier(applications)),
+            applications: applications.iter().map(|application| application.id.clone()).collect(),
+            refusals,
+            wakes,
+            lifecycle: self.lifecycle.clone(),
+        })
     }
 
     /// Starts the reconciler, unless it is switched off.

@@ -33,7 +33,7 @@
 //! hands it to [`store::Store::append`]. The store's [writer](store::Writer) takes everything that has queued
 //! up, appends it to the log in one transaction, commits once, and answers all. Only then does the reply go
 //! out, and a [wake-up](flow::Wake) without data. A redelivery meets the unique digest of the first and is
-//! counted there.
+//! counted there. What is not believed, or cannot be read or stored, [`flow::refusals`] tells the log of.
 //!
 //! Where another application decides, [`flow::forward`] passes the stored webhook on to it and judges its reply;
 //! [`http::webhooks`] passes that back, or the daemon's own in its place. What a call was given is kept behind the

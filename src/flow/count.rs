@@ -3,7 +3,7 @@
 use crate::domain::arrival::Endpoint;
 
 /// Counts a request that was not taken.
-pub fn refusal(reason: &'static str) {
+pub(super) fn refusal(reason: &'static str) {
     metrics::counter!("conversationd_webhooks_refused_total", "reason" => reason).increment(1);
 }
 

@@ -10,6 +10,7 @@ pub mod interpret;
 pub mod outage;
 pub mod receive;
 pub mod reconcile;
+pub mod refusals;
 mod schedule;
 pub mod timeline;
 

@@ -1,5 +1,6 @@
 //! A webhook arrives: is it believed, what does it speak of, and is it on disk.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::vonage::secrets::without_secrets;
 use crate::vonage::signature::{Refusal, Verifier};
 use crate::vonage::webhook::{Unreadable, Webhook};
 
+use super::refusals::Refusals;
 use super::{Wake, count};
 
 /// How long a caller is kept waiting for the disk. A call that hears silence for longer is worse than an
@@ -50,6 +52,28 @@ pub enum ReceiveError {
     /// It could not be stored.
     #[error("the webhook could not be stored; send it again")]
     NotStored(#[source] StoreError),
+}
+
+impl ReceiveError {
+    /// Its name in the log and in the metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unsigned(_) => "unsigned",
+            Self::Forged(_) => "signature",
+            Self::UnknownApplication => "unknown application",
+            Self::Unreadable(_) => "unreadable",
+            Self::NotStored(_) => "not stored",
+        }
+    }
+
+    /// What an operator has to know of it.
+    fn detail(&self) -> &dyn Display {
+        match self {
+            // Its sender need not know why.
+            Self::NotStored(why) => why,
+            other => other,
+        }
+    }
 }
 
 /// A request at a webhook's address.
@@ -106,6 +130,8 @@ pub struct Parts {
     pub verifier: Option<Verifier>,
     /// The applications that are served.
     pub applications: Vec<ApplicationId>,
+    /// Told of the webhooks that are not taken.
+    pub refusals: Arc<Refusals>,
     /// Who wants to know: the fetcher and the interpreter.
     pub wakes: [Wake; 2],
     /// Where storing goes on when the reply no longer waits for it.
@@ -125,14 +151,27 @@ impl Receiver {
     /// # Errors
     /// When it is not to be believed, cannot be read, or could not be stored.
     pub async fn receive(&self, request: &Request) -> Result<Taken, ReceiveError> {
+        self.take(request).await.inspect_err(|why| {
+            let application = match &request.application {
+                Some(path) => self.served(path),
+                None => self.only_application(),
+            };
+            self.0.refusals.note(why.reason(), application, why.detail());
+        })
+    }
+
+    /// Told of what is refused before it can be received.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+
+    async fn take(&self, request: &Request) -> Result<Taken, ReceiveError> {
         let (taken, arrival) = self.believed(request)?;
         if taken.stands_for == Endpoint::Answer {
             self.append_patiently(arrival).await;
         } else {
-            self.append_at_once(arrival).await.map_err(|why| {
-                count::refusal("not stored");
-                ReceiveError::NotStored(why)
-            })?;
+            self.append_at_once(arrival).await.map_err(ReceiveError::NotStored)?;
             self.0.wakes.iter().for_each(Wake::wake);
         }
         Ok(taken)
@@ -212,10 +251,7 @@ impl Receiver {
             }
         };
         let named = self.application(signed_for, application.as_deref())?;
-        let webhook = Webhook::read(delivery).map_err(|why| {
-            count::refusal("unreadable");
-            ReceiveError::Unreadable(why)
-        })?;
+        let webhook = Webhook::read(delivery).map_err(ReceiveError::Unreadable)?;
         let mut arrival = NewArrival {
             delivery: delivery.clone(),
             application_id: named,
@@ -241,7 +277,7 @@ impl Receiver {
             }
         }
         if arrival.application_id.is_none() {
-            arrival.application_id = self.only_application();
+            arrival.application_id = self.only_application().cloned();
         }
         count::arrival(delivery.endpoint, &arrival.kind);
         let taken = Taken {
@@ -277,25 +313,22 @@ impl Receiver {
         signed_for: Option<ApplicationId>,
         path: Option<&str>,
     ) -> Result<Option<ApplicationId>, ReceiveError> {
-        let unknown = || {
-            count::refusal("unknown application");
-            ReceiveError::UnknownApplication
-        };
-        let named = match path {
-            None => None,
-            Some(path) => {
-                Some(self.0.applications.iter().find(|id| id.as_str() == path).cloned().ok_or_else(unknown)?)
-            }
-        };
+        let unknown = || ReceiveError::UnknownApplication;
+        let named = path.map(|path| self.served(path).ok_or_else(unknown)).transpose()?;
         match (signed_for, named) {
-            (Some(signed), Some(named)) if signed != named => Err(unknown()),
-            (signed, named) => Ok(signed.or(named)),
+            (Some(signed), Some(named)) if signed != *named => Err(unknown()),
+            (signed, named) => Ok(signed.or_else(|| named.cloned())),
         }
     }
 
-    fn only_application(&self) -> Option<ApplicationId> {
+    /// The application that a path names, if it is served.
+    fn served(&self, path: &str) -> Option<&ApplicationId> {
+        self.0.applications.iter().find(|id| id.as_str() == path)
+    }
+
+    fn only_application(&self) -> Option<&ApplicationId> {
         match self.0.applications.as_slice() {
-            [only] => Some(only.clone()),
+            [only] => Some(only),
             _ => None,
         }
     }
@@ -321,11 +354,5 @@ where
 }
 
 fn refused(why: Refusal) -> ReceiveError {
-    if why == Refusal::Unsigned {
-        count::refusal("unsigned");
-        ReceiveError::Unsigned(why)
-    } else {
-        count::refusal("signature");
-        ReceiveError::Forged(why)
-    }
+    if why == Refusal::Unsigned { ReceiveError::Unsigned(why) } else { ReceiveError::Forged(why) }
 }

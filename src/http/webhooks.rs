@@ -18,7 +18,6 @@ use super::answer::Answers;
 use super::health;
 use super::problem::{self, Problem};
 use crate::domain::arrival::{Delivery, Endpoint, Method};
-use crate::flow::count;
 use crate::flow::receive::{Receiver, Request};
 
 /// How long a body may take to come in whole. Vonage waits 5 to 10 s for the whole exchange.
@@ -61,7 +60,8 @@ impl Webhooks {
         path: Application,
         request: HttpRequest,
     ) -> Result<Response, Problem> {
-        let request = self.read(endpoint, named(path)?, request).await?;
+        let application = named(path).map_err(|problem| self.refused("path", problem))?;
+        let request = self.read(endpoint, application, request).await?;
         let taken = self.receiver.receive(&request).await?;
         let (response, given) = self.answers.reply(&taken, &request).await;
         if let Some(given) = given {
@@ -77,11 +77,10 @@ impl Webhooks {
         request: HttpRequest,
     ) -> Result<Request, Problem> {
         let (head, body) = request.into_parts();
-        let method = method(endpoint, &head.method).inspect_err(|_| count::refusal("method"))?;
+        let method = method(endpoint, &head.method).map_err(|problem| self.refused("method", problem))?;
         let content_type = text_header(&head.headers, CONTENT_TYPE.as_str());
         if method == Method::Post && !content_type.as_deref().is_none_or(is_json) {
-            count::refusal("content type");
-            return Err(Problem::not_json());
+            return Err(self.refused("content type", Problem::not_json()));
         }
         let body = self.body(body).await?;
         let delivery =
@@ -94,26 +93,22 @@ impl Webhooks {
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Problem> {
+        let too_large = || self.refused("too large", Problem::too_large(self.max_body_bytes));
         if body.size_hint().lower() > self.max_body_bytes as u64 {
-            count::refusal("too large");
-            return Err(Problem::too_large(self.max_body_bytes));
+            return Err(too_large());
         }
         let whole = Limited::new(body, self.max_body_bytes).collect();
         match tokio::time::timeout(BODY_TIMEOUT, whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                count::refusal("too large");
-                Err(Problem::too_large(self.max_body_bytes))
-            }
-            Ok(Err(_)) => {
-                count::refusal("broken");
-                Err(Problem::bad_request("the body broke off"))
-            }
-            Err(_) => {
-                count::refusal("too slow");
-                Err(Problem::too_slow())
-            }
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(self.refused("broken", Problem::bad_request("the body broke off"))),
+            Err(_) => Err(self.refused("too slow", Problem::too_slow())),
         }
+    }
+
+    fn refused(&self, reason: &'static str, problem: Problem) -> Problem {
+        self.receiver.refusals().note(reason, None, &problem.detail());
+        problem
     }
 }
 

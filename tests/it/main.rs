@@ -25,6 +25,7 @@ mod page;
 mod process;
 mod query;
 mod receive;
+mod refusals;
 mod region;
 mod scarce;
 mod search;

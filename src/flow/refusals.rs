@@ -1,0 +1,85 @@
+//! Webhooks that were not taken: each is counted, and the log tells of them without being flooded.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::count;
+use crate::domain::ids::ApplicationId;
+
+/// How often the log says how many more there were. Anybody can send what is refused, and must not be able to fill
+/// the log.
+const SUMMED_UP_EVERY: Duration = Duration::from_mins(1);
+
+/// Says when webhooks begin to be refused, and then how many more there were, until there are none for a while.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// How many the log does not know of yet, of those that it has begun to tell of. Bounded: there are as many as
+    /// reasons, for each application that is served. A std mutex: never held across an await.
+    untold: Mutex<HashMap<Alike, u64>>,
+}
+
+/// What refusals that are told together have in common: the reason, and the application, where one is known.
+type Alike = (&'static str, Option<ApplicationId>);
+
+impl Refusals {
+    /// Counts a webhook that was not taken, and says it if it is the first. `application` is one that is served,
+    /// `detail` holds nothing of what was sent.
+    pub fn note(&self, reason: &'static str, application: Option<&ApplicationId>, detail: &dyn Display) {
+        count::refusal(reason);
+        if self.begins((reason, application.cloned())) {
+            tracing::warn!(
+                reason,
+                application = application.map(ApplicationId::as_str),
+                %detail,
+                "a webhook was refused; of more such ones the number is told once a minute"
+            );
+        }
+    }
+
+    /// Sums up every minute until the stop, and then once more.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(SUMMED_UP_EVERY) => {}
+            }
+            self.sum_up();
+        }
+    }
+
+    fn begins(&self, alike: Alike) -> bool {
+        match self.untold().entry(alike) {
+            Entry::Occupied(mut untold) => {
+                *untold.get_mut() += 1;
+                false
+            }
+            Entry::Vacant(first) => {
+                first.insert(0);
+                true
+            }
+        }
+    }
+
+    fn sum_up(&self) {
+        for ((reason, application), webhooks) in self.take() {
+            let application = application.as_ref().map(ApplicationId::as_str);
+            tracing::warn!(reason, application, webhooks, "more webhooks were refused");
+        }
+    }
+
+    /// What is to be told now. What did not come again is forgotten: the next of its kind is a beginning.
+    fn take(&self) -> Vec<(Alike, u64)> {
+        let mut untold = self.untold();
+        untold.retain(|_, webhooks| *webhooks > 0);
+        untold.iter_mut().map(|(alike, webhooks)| (alike.clone(), std::mem::take(webhooks))).collect()
+    }
+
+    fn untold(&self) -> MutexGuard<'_, HashMap<Alike, u64>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

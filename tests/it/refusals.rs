@@ -1,0 +1,131 @@
+//! What the log says of webhooks that were not taken.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conversationd::domain::ids::ApplicationId;
+use conversationd::flow::refusals::Refusals;
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::daemon::World;
+use crate::support::keys;
+use crate::support::process::{Process, configure, log};
+
+/// A token that nobody has signed who may.
+const FORGED: &str = "Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl";
+
+const BODY: &str = r#"{"conversation_uuid": "CON-1", "status": "started", "from": "447700000001"}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_with_a_wrong_secret_reads_it_in_the_log() {
+    let place = tempfile::tempdir().unwrap();
+    let [public, _] = configure(place.path(), &World::default(), "http://127.0.0.1:9").unwrap();
+    let process = Process::start(place.path());
+    assert_eq!(process.told(), "READY=1");
+    let http = Client::builder().no_proxy().build().unwrap();
+    let post = async |path: &str, headers: &[(&str, &str)]| {
+        let request = http.post(format!("http://127.0.0.1:{public}/webhooks/{path}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.body(BODY).send().await.unwrap().status()
+    };
+    for _ in 0..3 {
+        assert_eq!(post("event", &[("authorization", FORGED)]).await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(post("answer", &[]).await, StatusCode::SERVICE_UNAVAILABLE);
+    let plain = [("content-type", "text/plain")];
+    assert_eq!(post("event", &plain).await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(post("%ff/event", &[]).await, StatusCode::BAD_REQUEST);
+    process.signal("TERM");
+    assert!(process.ended().success());
+
+    let forged = "the signature was not made with the configured signature secret";
+    let unsigned = "the webhook is not signed: no bearer token in its Authorization header; switch on signed \
+                    webhooks for the application";
+    assert_eq!(
+        warnings(place.path()),
+        [
+            said("signature", Some(keys::APPLICATION), forged),
+            said("unsigned", Some(keys::APPLICATION), unsigned),
+            said(
+                "content type",
+                None,
+                "a webhook's body is application/json: set the application's HTTP method to POST (JSON) or GET"
+            ),
+            said("path", None, "the path is not UTF-8 after percent-decoding"),
+            summed_up("signature", Some(keys::APPLICATION), 2),
+        ]
+    );
+    let log = log(place.path());
+    assert!(!log.contains("447700000001") && !log.contains("eyJ"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_a_line_a_minute_and_what_comes_after_a_pause_is_a_beginning() {
+    let place = tempfile::tempdir().unwrap();
+    let file = fs::File::create(place.path().join("log")).unwrap();
+    let logs = tracing_subscriber::fmt().json().flatten_event(true).with_writer(Arc::new(file)).finish();
+    let _logging = tracing::subscriber::set_default(logs);
+    let refusals = Arc::new(Refusals::default());
+    let one = ApplicationId::parse("one").unwrap();
+    let flood = |webhooks: usize| {
+        for _ in 0..webhooks {
+            refusals.note("unsigned", Some(&one), &"no token");
+        }
+    };
+    let stop = CancellationToken::new();
+    let minutes_pass = async {
+        let minute = Duration::from_mins(1);
+        // In the middle of the minutes that are summed up.
+        tokio::time::sleep(minute / 2).await;
+        flood(1000);
+        refusals.note("unsigned", None, &"no token");
+        tokio::time::sleep(minute).await;
+        flood(500);
+        tokio::time::sleep(minute * 2).await;
+        flood(2);
+        stop.cancel();
+    };
+    tokio::join!(Arc::clone(&refusals).run(stop.clone()), minutes_pass);
+    assert_eq!(
+        warnings(place.path()),
+        [
+            said("unsigned", Some("one"), "no token"),
+            said("unsigned", None, "no token"),
+            summed_up("unsigned", Some("one"), 999),
+            summed_up("unsigned", Some("one"), 500),
+            said("unsigned", Some("one"), "no token"),
+            summed_up("unsigned", Some("one"), 1),
+        ]
+    );
+}
+
+/// Reason, application, and either what the matter is or how many more there were.
+type Warning = (String, Option<String>, Result<String, u64>);
+
+fn said(reason: &str, application: Option<&str>, detail: &str) -> Warning {
+    (reason.to_owned(), application.map(str::to_owned), Ok(detail.to_owned()))
+}
+
+fn summed_up(reason: &str, application: Option<&str>, webhooks: u64) -> Warning {
+    (reason.to_owned(), application.map(str::to_owned), Err(webhooks))
+}
+
+/// The warnings about refused webhooks, in their order.
+fn warnings(place: &Path) -> Vec<Warning> {
+    let log = log(place);
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines
+        .filter(|line| line["level"] == "WARN" && line["reason"].is_string())
+        .map(|line| {
+            let text = |key: &str| line[key].as_str().map(str::to_owned);
+            let told = text("detail").ok_or_else(|| line["webhooks"].as_u64().unwrap());
+            (text("reason").unwrap(), text("application"), told)
+        })
+        .collect()
+}
