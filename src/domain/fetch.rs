@@ -156,6 +156,15 @@ pub struct Lease {
     pub known: Option<Known>,
 }
 
+impl Lease {
+    /// Whether the look shows that the conversation was never seen and is gone, and no look before has shown that.
+    /// `after` is the state that it leads to.
+    #[must_use]
+    pub fn is_missed_with(&self, after: &FetchState) -> bool {
+        self.known.is_none() && self.state.gone_at.is_none() && after.gone_at.is_some()
+    }
+}
+
 /// What a look found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {

@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::time::Instant;
 
+use conversationd::domain::ids::ConversationId;
 use conversationd::simulator::{Action, Call, Fault, Pace, Simulator};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -132,6 +133,27 @@ async fn logs_hold_no_number_body_or_token() {
     for secret in ["44770", "eyJ", "vapi-user", keys::SECRET, "BEGIN"] {
         assert!(!log.contains(secret), "{log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missed_conversation_is_logged_once() {
+    let place = place().await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    place.vonage.forget(&ConversationId::parse(TUTORIAL).unwrap());
+    let webhooks: Vec<_> = Call::tutorial().webhooks().cloned().collect();
+    let [.., last_but_one, last] = &webhooks[..] else { panic!("a call has webhooks") };
+    for webhook in [last_but_one, last] {
+        let looks = place.vonage.requests().len();
+        assert!(place.vonage.send(webhook.clone()).await.is_accepted());
+        tokio::time::timeout(PATIENCE, place.vonage.wait_for_requests(looks + 1)).await.unwrap();
+        place.wait_for(|one| one["capture"]["state"] == "missed").await;
+    }
+    process.signal("TERM");
+    assert!(process.ended().success());
+    let log = log(place.directory.path());
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("a conversation was missed")).collect();
+    assert!(told.len() == 1 && told[0].contains(TUTORIAL) && told[0].contains("WARN"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,10 +83,10 @@ async fn a_flood_is_a_line_a_minute_and_what_comes_after_a_pause_is_a_beginning(
         let minute = Duration::from_mins(1);
         // In the middle of the minutes that are summed up.
         tokio::time::sleep(minute / 2).await;
-        flood(1000);
+        flood(20);
         refusals.note("unsigned", None, &"no token");
         tokio::time::sleep(minute).await;
-        flood(500);
+        flood(10);
         tokio::time::sleep(minute * 2).await;
         flood(2);
         stop.cancel();
@@ -97,8 +97,8 @@ async fn a_flood_is_a_line_a_minute_and_what_comes_after_a_pause_is_a_beginning(
         [
             said("unsigned", Some("one"), "no token"),
             said("unsigned", None, "no token"),
-            summed_up("unsigned", Some("one"), 999),
-            summed_up("unsigned", Some("one"), 500),
+            summed_up("unsigned", Some("one"), 19),
+            summed_up("unsigned", Some("one"), 10),
             said("unsigned", Some("one"), "no token"),
             summed_up("unsigned", Some("one"), 1),
         ]

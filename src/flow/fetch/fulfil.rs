@@ -30,7 +30,11 @@ impl Fetcher {
         };
         let settlement =
             self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
+        let is_missed = lease.is_missed_with(&settlement.state);
         self.keep(settlement).await;
+        if is_missed {
+            tracing::warn!(conversation = %lease.conversation_id, "a conversation was missed: gone before the first look");
+        }
         // Behind what is kept: a host that answers again makes due what is in the store.
         if let Some((application, _)) = self.client(&lease) {
             for answer in answers {
