@@ -168,6 +168,18 @@ pub struct Owed {
     pub oldest_age_seconds: Option<f64>,
 }
 
+/// What waits to be done, and what cannot be done any more, now and of everything. `None` is what there was no time
+/// to count.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Backlog {
+    /// Looks that are due.
+    pub owed: Option<Owed>,
+    /// Webhooks that are stored and not interpreted.
+    pub uninterpreted_arrivals: Option<u64>,
+    /// Conversations that were not seen, and will not be.
+    pub missed_conversations: Option<u64>,
+}
+
 /// Webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Arrivals {

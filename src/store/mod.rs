@@ -31,7 +31,7 @@ use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::reply::{NewReply, Reply};
 use crate::domain::snapshot::{Digests, Snapshot};
-use crate::domain::stats::{Span, Stats};
+use crate::domain::stats::{Backlog, Span, Stats};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -262,6 +262,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// What is counted of the conversations and arrivals of a time, and of the store. Counting is given up after
     /// `patience`: what was not counted by then is `None`.
     async fn stats(&self, span: Span, now: Timestamp, patience: Duration) -> Result<Stats, StoreError>;
+
+    /// What waits to be done. Counting is given up after `patience`, as that of [`Store::stats`] is.
+    async fn backlog(&self, now: Timestamp, patience: Duration) -> Result<Backlog, StoreError>;
 
     // --- following along
 

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use conversationd::domain::arrival::NewArrival;
 use conversationd::domain::change::Place;
+use conversationd::domain::clock::Clock;
 use conversationd::domain::conversation::{Capture, CaptureState, Ending, Interpretation, State};
 use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::stats::{
-    Alike, Arrivals, BlindTime, ByCapture, ByState, Conversations, FetchLag, Owed, Span, Stats,
+    Alike, Arrivals, Backlog, BlindTime, ByCapture, ByState, Conversations, FetchLag, Owed, Span, Stats,
 };
+use conversationd::simulator::{Call, Fault};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::support::daemon::{World, standing_still_at};
+use crate::support::daemon::{PATIENCE, World, standing_still_at};
 use crate::support::store::{TestStore, arrival, at, bare};
 
 /// Long enough for anything.
@@ -67,6 +69,70 @@ async fn conversations_are_counted_by_what_they_have_in_common() {
     let stats = counted(&place, 70).await;
     assert_eq!(stats.conversations, Some(expected));
     assert_eq!(stats.store.conversations, Some(7), "the store's are those of all times");
+}
+
+#[tokio::test]
+async fn the_backlog_is_of_now_and_of_everything() {
+    let mut place = TestStore::open().await;
+    let backlog = async |place: &TestStore| place.store.backlog(at(100), AN_AGE).await.unwrap();
+    let nothing = Backlog {
+        owed: Some(Owed::default()),
+        uninterpreted_arrivals: Some(0),
+        missed_conversations: Some(0),
+    };
+    assert_eq!(backlog(&place).await, nothing);
+    place.append("CON-1", 10).await;
+    place.append("CON-1", 20).await;
+    place.append("CON-2", 30).await;
+    // That one is for later.
+    place.append("CON-3", 101).await;
+    let waiting = Backlog {
+        owed: Some(Owed { count: 2, oldest_age_seconds: Some(90.0) }),
+        uninterpreted_arrivals: Some(4),
+        ..nothing
+    };
+    assert_eq!(backlog(&place).await, waiting);
+    place.save([missed(over("CON-1", 0)), missed(over("CON-2", -1_000_000)), seen(over("CON-3", 0))]).await;
+    assert_eq!(backlog(&place).await, Backlog { missed_conversations: Some(2), ..waiting });
+    let stale = place.store.stale(2).await.unwrap();
+    place.store.save(Vec::new(), stale.through).await.unwrap();
+    assert_eq!(backlog(&place).await.uninterpreted_arrivals, Some(2));
+}
+
+#[tokio::test]
+async fn the_backlog_is_among_the_metrics() {
+    let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    let daemon = world.start().await;
+    let send = async |call: &Call| {
+        let webhook = call.webhooks().last().unwrap().clone();
+        assert!(daemon.vonage.send(webhook).await.is_accepted());
+    };
+    let tutorial = Call::tutorial();
+    let ended = tutorial.conversations()[0].clone();
+    daemon.vonage.forget(&ended);
+    send(&tutorial).await;
+    daemon.wait_for(ended.as_str(), |one| one["capture"]["state"] == "missed").await;
+    daemon.vonage.answer_next(1000, Fault::Hang);
+    send(&Call::inbound(1, clock.now())).await;
+    clock.advance(SignedDuration::from_secs(90));
+    let expected = [
+        "conversationd_looks_owed 1",
+        "conversationd_looks_owed_oldest_age_seconds 90",
+        "conversationd_arrivals_uninterpreted 0",
+        "conversationd_conversations_missed 1",
+    ];
+    let told = async || {
+        let mut metrics = String::new();
+        while !expected.iter().all(|line| metrics.lines().any(|told| told == *line)) {
+            metrics = daemon.get("/metrics").await.text;
+        }
+        metrics
+    };
+    let metrics = tokio::time::timeout(PATIENCE, told()).await.expect("the backlog is told");
+    for line in expected {
+        let (name, _) = line.split_once(' ').unwrap();
+        assert_eq!(metrics.matches(&format!("# TYPE {name} gauge\n")).count(), 1, "{metrics}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod face;
 mod gaps;
 pub(super) mod list;
 mod members;
+mod metrics;
 pub mod openapi;
 pub(super) mod parameters;
 mod snapshots;
@@ -22,8 +23,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRef, FromRequestParts, Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{FromRef, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
@@ -45,8 +45,8 @@ use super::{answer_time, health, page as pages, request_log};
 use crate::domain::clock::Clock;
 use crate::domain::conversation::Interpretation;
 use crate::domain::ids::ConversationId;
+use crate::domain::stats::Backlog;
 use crate::store::Store;
-use openapi::Problems;
 use stream::Streams;
 
 /// What the private listener works with.
@@ -60,8 +60,8 @@ pub struct Query {
     pub country: Option<Country>,
     /// The streams of those who follow along.
     pub streams: Streams,
-    /// Writes the metrics in Prometheus' text format.
-    pub metrics: fn() -> String,
+    /// Writes the metrics, with those of the backlog, in Prometheus' text format.
+    pub metrics: fn(&Backlog) -> String,
     /// Decides who is let in.
     pub access: Arc<Access>,
     /// Whether the store could be written to a moment ago.
@@ -89,7 +89,7 @@ pub fn routes() -> Vec<Route<Query>> {
         Route::read(docs::DESCRIPTION, readable(get(docs::description))),
         Route::page("/docs", readable(get(docs::page))),
         Route::page("/docs/{*file}", readable(get(docs::file))),
-        Route::read("/metrics", readable(get(metrics))),
+        Route::read("/metrics", readable(get(metrics::tell))),
         Route::open("/livez", readable(get(health::livez))),
         Route::open("/readyz", readable(get(health::readyz))),
         Route::open("/sign-in", pages::sign_in()),
@@ -160,18 +160,6 @@ impl Query {
         })?;
         Ok((id, interpretation))
     }
-}
-
-/// `GET /metrics`.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    tag = "health",
-    params(),
-    responses((status = 200, description = "Prometheus metrics.", body = String, content_type = "text/plain"), Problems),
-)]
-async fn metrics(State(query): State<Query>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (query.metrics)())
 }
 
 /// What a path names. One that cannot be decoded is told as everything else is.

@@ -183,7 +183,7 @@ impl Modify for Bearer {
         face::members,
         face::member,
         face::events,
-        super::metrics,
+        super::metrics::tell,
         health::livez,
         health::readyz,
     ),

@@ -55,7 +55,7 @@ use crate::domain::history::{History, Revision};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::reply::{NewReply, Reply};
 use crate::domain::snapshot::{Digests, Snapshot};
-use crate::domain::stats::{Span, Stats};
+use crate::domain::stats::{Backlog, Span, Stats};
 
 /// How long a reader's question may take, and wait for its turn: within what answers may take over HTTP.
 const READING: Duration = Duration::from_secs(10);
@@ -320,6 +320,10 @@ impl Store for SqliteStore {
 
     async fn stats(&self, span: Span, now: Timestamp, patience: Duration) -> Result<Stats, StoreError> {
         stats::count(&mut *self.ask().await?, span, now, patience).await
+    }
+
+    async fn backlog(&self, now: Timestamp, patience: Duration) -> Result<Backlog, StoreError> {
+        stats::backlog(&mut *self.ask().await?, now, patience).await
     }
 
     async fn changes(&self, place: Place, limit: u32) -> Result<Vec<Change>, StoreError> {

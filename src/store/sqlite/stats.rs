@@ -12,7 +12,7 @@ use super::rows::Table;
 use super::{StoreError, arrivals, gaps, time_box};
 use crate::domain::conversation::{CaptureState, State};
 use crate::domain::stats::{
-    Alike, Arrivals, BlindTime, Conversations, FetchLag, Owed, Span, Stats, StoreSize,
+    Alike, Arrivals, Backlog, BlindTime, Conversations, FetchLag, Owed, Span, Stats, StoreSize,
 };
 
 const ARRIVALS: Table = Table("arrivals");
@@ -46,6 +46,28 @@ pub(super) async fn count(
     })
 }
 
+/// Counts what waits to be done. Each has an index that holds little else.
+pub(super) async fn backlog(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    patience: Duration,
+) -> Result<Backlog, StoreError> {
+    time_box::begin(connection, patience).await?;
+    Ok(Backlog {
+        owed: owed(connection, now).await?,
+        uninterpreted_arrivals: rows(
+            connection,
+            "SELECT count(*) FROM arrivals WHERE number > (SELECT derived FROM progress)",
+        )
+        .await?,
+        missed_conversations: rows(
+            connection,
+            "SELECT count(*) FROM conversations WHERE capture_state = 'missed'",
+        )
+        .await?,
+    })
+}
+
 /// `None` for a statement that was given up.
 fn in_time<T>(outcome: Result<T, sqlx::Error>) -> Result<Option<T>, StoreError> {
     match outcome {
@@ -55,8 +77,8 @@ fn in_time<T>(outcome: Result<T, sqlx::Error>) -> Result<Option<T>, StoreError> 
     }
 }
 
-/// The number of rows that `statement` counts. It has a condition that an index knows and every row fulfils: without
-/// one SQLite counts in a single step, which cannot be given up.
+/// The number of rows that `statement` counts. It has a condition that an index knows, be it one that every row
+/// fulfils: without one SQLite counts in a single step, which cannot be given up.
 async fn rows(connection: &mut SqliteConnection, statement: &'static str) -> Result<Option<u64>, StoreError> {
     let counted: Option<i64> = in_time(query_scalar(statement).fetch_one(connection).await)?;
     Ok(counted.map(i64::unsigned_abs))
