@@ -44,7 +44,10 @@ pub enum ReceiveError {
     #[error("{0}")]
     Forged(#[source] Refusal),
     /// The path names an application that is not configured, or not the one that signed.
-    #[error("this application is not served here: name it in the configuration")]
+    #[error(
+        "the path names an application that is not configured, or not the one that signed: compare the URL with the \
+         [[application]] blocks"
+    )]
     UnknownApplication,
     /// There is no JSON object in it.
     #[error("{0}; a webhook carries a JSON object in its body (POST) or in its query string (GET)")]

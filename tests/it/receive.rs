@@ -86,6 +86,8 @@ async fn the_application_may_stand_in_the_path() {
     assert_eq!(daemon.webhook(Method::POST, &path, &json, body.clone()).await.status, StatusCode::NO_CONTENT);
     let other = daemon.webhook(Method::POST, "/webhooks/another/event", &json, body).await;
     assert_eq!(other.status, StatusCode::NOT_FOUND);
+    let detail = other.json()["detail"].to_string();
+    assert!(detail.contains("not configured, or not the one that signed"), "{detail}");
 }
 
 #[tokio::test]
