@@ -82,6 +82,9 @@ enum Failure {
     /// What was asked did not come about.
     #[error("{0}")]
     Failed(String),
+    /// The daemon ended otherwise than it should, and its log says how.
+    #[error("see the log")]
+    Logged,
     /// What was asked makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -94,7 +97,9 @@ impl Arguments {
         match self.attempt(environment) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                eprintln!("conversationd: {failure}");
+                if !matches!(failure, Failure::Logged) {
+                    eprintln!("conversationd: {failure}");
+                }
                 match failure {
                     Failure::Configuration(_) => ExitCode::from(EXIT_CONFIGURATION),
                     Failure::Usage(_) => ExitCode::from(EXIT_USAGE),

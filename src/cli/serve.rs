@@ -20,16 +20,23 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
         () = signal => {}
         () = daemon.stopping() => {}
     }
+    // Heard from before anybody is told: whoever is may send it at once.
+    let again = lifecycle::stop_signal()?;
     tracing::info!("stopping");
     lifecycle::tell(Status::Stopping);
     daemon.stop();
-    let again = lifecycle::stop_signal()?;
     match daemon.ended(again).await {
         End::Drained => {
             tracing::info!("stopped");
             Ok(())
         }
-        End::CutShort => Err(Failure::Failed("stopped before everything was finished".to_owned())),
-        End::TaskDied => Err(Failure::Failed("a part of the daemon died; see the log".to_owned())),
+        End::CutShort => {
+            tracing::error!("stopped before everything was finished");
+            Err(Failure::Logged)
+        }
+        End::TaskDied => {
+            tracing::error!("stopped, since a part of the daemon died");
+            Err(Failure::Logged)
+        }
     }
 }

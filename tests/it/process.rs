@@ -136,6 +136,28 @@ async fn logs_hold_no_number_body_or_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_drain_and_the_log_says_so() {
+    let place = place().await;
+    place.vonage.answer_next(100_000, Fault::Hang);
+    let webhook = both_talk(&place.vonage).await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    assert!(place.vonage.send(webhook).await.is_accepted());
+    tokio::time::timeout(PATIENCE, place.vonage.wait_for_requests(1)).await.unwrap();
+    process.signal("TERM");
+    assert_eq!(process.told(), "STOPPING=1");
+    process.signal("TERM");
+    assert_eq!(process.ended().code(), Some(1));
+    let log = log(place.directory.path());
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["level"], &last["message"]),
+        (&json!("ERROR"), &json!("stopped before everything was finished"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missed_conversation_is_logged_once() {
     let place = place().await;
     let process = Process::start(place.directory.path());
