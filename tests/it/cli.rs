@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use conversationd::simulator::{Call, Pace};
-use serde_json::Value;
+use conversationd::simulator::{Action, Call, Pace};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::daemon::{TestDaemon, World};
+use crate::support::daemon::{TestDaemon, World, standing_still_at};
 
 const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
 
@@ -70,6 +70,46 @@ async fn times_are_the_readers_and_in_utc_if_asked_for() {
         let output = run(place, arguments, &zone);
         assert!(text(&output).contains(expected), "{arguments:?}: {}", text(&output));
     }
+}
+
+#[tokio::test]
+async fn a_conversation_of_which_little_is_known_reads_well() {
+    let (world, _) = standing_still_at("2026-03-09T10:15:30Z");
+    let mut daemon = World { signatures: "off", ..world }.start().await;
+    let id = "CON-4f1e2d3c-5a6b-4c7d-8e9f-0a1b2c3d4e5f";
+    let body = json!({"conversation_uuid": id, "uuid": "leg-1", "status": "completed"}).to_string();
+    assert!(daemon.post_event(body).await.status.is_success());
+    daemon.wait_for(id, |one| one["capture"]["state"] == "missed").await;
+    daemon.stop().await;
+    let told = text(&run(daemon.directory(), &["show", id, "--utc"], &[]));
+    let expected = format!(
+        "{id}  ended
+  started 2026-03-09 10:15:30.000 UTC, ended 2026-03-09 10:15:30.000 UTC
+  missed, no snapshots
+  gone before the first look: Vonage answered 404 at 10:15:30.000
+
+no members known
+
+legs
+  leg-1
+    2026-03-09 10:15:30.000 UTC  completed
+"
+    );
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn one_snapshot_is_no_snapshots() {
+    let mut daemon = World::default().start().await;
+    let (mut talk, _) = Call::tutorial().split_at("2018-10-25T09:31:00Z".parse().unwrap());
+    let webhook = talk.webhooks().last().unwrap().clone();
+    talk.steps.retain(|step| matches!(step.action, Action::Change(_)));
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    assert!(daemon.vonage.send(webhook).await.is_accepted());
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["state"] == "captured").await;
+    daemon.stop().await;
+    let told = text(&run(daemon.directory(), &["show", TUTORIAL], &[]));
+    assert!(told.contains("\n  captured, 1 snapshot\n"), "{told}");
 }
 
 #[tokio::test]
