@@ -13,6 +13,7 @@ use crate::domain::snapshot::{Document, DocumentName};
 #[derive(Debug, Args)]
 pub(super) struct Fetch {
     /// The conversation: CON-…
+    #[arg(value_parser = conversation)]
     id: ConversationId,
     /// Keep what was seen as a snapshot, too. A daemon may be running on the store.
     #[arg(long)]
@@ -41,6 +42,17 @@ impl Fetch {
             }
         }
         Ok(())
+    }
+}
+
+/// Vonage is not asked for what can be no conversation, such as a leg or a member.
+fn conversation(text: &str) -> Result<ConversationId, String> {
+    let id = ConversationId::parse(text).map_err(|error| error.to_string())?;
+    if id.as_str().strip_prefix("CON-").is_some_and(|rest| !rest.is_empty()) {
+        Ok(id)
+    } else {
+        Err("a conversation's id begins with CON-; `conversationd list` and `conversationd show` tell it"
+            .to_owned())
     }
 }
 

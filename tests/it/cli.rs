@@ -137,6 +137,23 @@ async fn what_cannot_be_answered_is_told_with_an_exit_code() {
     assert!(!Path::new("/nonexistent").exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn vonage_is_asked_for_conversations_only() {
+    let mut daemon = World::default().start().await;
+    daemon.stop().await;
+    for id in ["nonsense", "MEM-1", "CON-1/members", "CON-1 ", "CON-", "", "797168e24c19a3c45e74e05b10fef2b5"]
+    {
+        let output = run(daemon.directory(), &["fetch", id], &[]);
+        assert_eq!(output.status.code(), Some(2), "{id}: {}", errors(&output));
+    }
+    let told = errors(&run(daemon.directory(), &["fetch", "MEM-1"], &[]));
+    assert!(told.contains("a conversation's id begins with CON-"), "{told}");
+    assert!(daemon.vonage.requests().is_empty());
+    let output = run(daemon.directory(), &["fetch", "CON-unknown"], &[]);
+    assert!(output.status.code() == Some(1) && errors(&output).contains("(404)"), "{}", errors(&output));
+    assert!(!daemon.vonage.requests().is_empty());
+}
+
 #[test]
 fn whoever_has_read_enough_ends_a_command_without_a_word() {
     let place = TempDir::new().unwrap();
