@@ -134,11 +134,32 @@ fn set(
         _ => None,
     };
     let Some(present) = target else {
-        return faults.add(variable, "stands for no key: it is CONVERSATIOND__SECTION__KEY");
+        return faults.add(variable, format!("stands for no key: {}", known(effective, keys)));
     };
     match typed(present, text) {
         Some(value) => *present = value,
         None => faults.add(variable, format!("must be {}", type_name(present))),
+    }
+}
+
+/// What there is where `keys` lead to nothing.
+fn known(effective: &Table, keys: &[&str]) -> String {
+    let listed = |table: &Table| table.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let is_of_application = |key| application_defaults().contains_key(key);
+    match *keys {
+        [APPLICATION, _, key] if is_of_application(key) => {
+            "applications are numbered from 0, and no number is left out".to_owned()
+        }
+        [APPLICATION, _] | [APPLICATION, _, _] => {
+            format!("known in [[{APPLICATION}]] are {}", listed(&application_defaults()))
+        }
+        [section, _] if effective.contains_key(section) => {
+            format!(
+                "known in [{section}] are {}",
+                effective[section].as_table().map_or_else(String::new, listed)
+            )
+        }
+        _ => format!("it is {PREFIX}SECTION__KEY, and the sections are {}, {APPLICATION}", listed(effective)),
     }
 }
 

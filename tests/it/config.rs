@@ -166,6 +166,26 @@ fn a_variable_that_stands_for_no_key_is_a_fault() {
 }
 
 #[test]
+fn a_variable_that_stands_for_no_key_is_told_with_those_that_there_are() {
+    let sections = "it is CONVERSATIOND__SECTION__KEY, and the sections are answer, event, fetch, query, reconcile, \
+                    retention, store, webhooks, application";
+    let of_application =
+        "known in [[application]] are api_key, api_url, id, private_key_file, signature_secret_file";
+    for (variable, known) in [
+        ("CONVERSATIOND__FOO", sections),
+        ("CONVERSATIOND__NOWHERE__KEY", sections),
+        ("CONVERSATIOND__STORE__PATH", "known in [store] are url"),
+        ("CONVERSATIOND__APPLICATION__NAME", of_application),
+        ("CONVERSATIOND__APPLICATION__0__NAME", of_application),
+        ("CONVERSATIOND__APPLICATION__7__ID", "applications are numbered from 0, and no number is left out"),
+    ] {
+        let faults = Place::new("").load(&[(variable, "1")]).unwrap_err();
+        let told = format!("{variable}: stands for no key: {known}");
+        assert!(faults.to_string().lines().any(|line| line == told), "{faults}");
+    }
+}
+
+#[test]
 fn the_file_is_the_one_that_is_named() {
     let place = Place::new("[fetch]\nconcurrency = 3");
     let other = place.write("other.toml", "[fetch]\nconcurrency = 4");
