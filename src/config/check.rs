@@ -66,7 +66,7 @@ pub(super) fn check(
     {
         faults.add("query.listen", "is the same as webhooks.listen: readers and Vonage need an address each");
     }
-    let signed = signed(signatures.as_deref(), &applications, faults);
+    let signed = signed(signatures.as_deref(), &effective, faults);
     Some(Config {
         source,
         webhooks_listen: webhooks_listen?,
@@ -120,21 +120,24 @@ fn refuse_what_is_not_acted_on(effective: &Table, faults: &mut Faults) {
 }
 
 /// Whether webhooks must be signed. Fails closed: where they must be, every application needs a secret.
-fn signed(signatures: Option<&str>, applications: &[Application], faults: &mut Faults) -> bool {
-    let any_secret = applications.iter().any(|application| application.signature_secret.is_some());
+/// A secret that is named and cannot be read is a fault already, and not one that is missing.
+fn signed(signatures: Option<&str>, effective: &Table, faults: &mut Faults) -> bool {
+    const KEY: &str = "signature_secret_file";
+    let names_secret =
+        |block: &Value| block.get(KEY).and_then(Value::as_str).is_some_and(|file| !file.is_empty());
+    let applications = application_blocks(effective);
     let signed = match signatures {
         Some("off") => return false,
         Some("required") => true,
-        _ => any_secret,
+        _ => applications.iter().any(names_secret),
     };
     if signed && applications.is_empty() {
-        faults
-            .add("webhooks.signatures", "\"required\" needs an [[application]] with a signature_secret_file");
+        faults.add("webhooks.signatures", format!("\"required\" needs an [[application]] with a {KEY}"));
     }
     for (index, application) in applications.iter().enumerate() {
-        if signed && application.signature_secret.is_none() {
+        if signed && !names_secret(application) {
             faults.add(
-                format!("application[{}].signature_secret_file", index + 1),
+                format!("application[{}].{KEY}", index + 1),
                 "must be set, since webhooks must be signed: this application's would all be refused",
             );
         }
@@ -142,10 +145,13 @@ fn signed(signatures: Option<&str>, applications: &[Application], faults: &mut F
     signed
 }
 
+fn application_blocks(effective: &Table) -> &[Value] {
+    effective.get("application").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
 fn applications(effective: &Table, environment: &Environment, faults: &mut Faults) -> Vec<Application> {
-    let blocks = effective.get("application").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut applications: Vec<Application> = Vec::new();
-    for (index, block) in blocks.iter().enumerate() {
+    for (index, block) in application_blocks(effective).iter().enumerate() {
         let Some(table) = block.as_table() else { continue };
         let place = format!("application[{}]", index + 1);
         let mut section = Section { table, place, faults };

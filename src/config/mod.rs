@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use phonenumber::country;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
+use uuid::Uuid;
 
 use crate::domain::ids::ApplicationId;
 use crate::domain::reader::Reader;
@@ -29,6 +30,9 @@ pub const DEFAULT_FILE: &str = include_str!("../../config/conversationd.toml");
 
 /// Vonage waits 5 s for the reply to an answer webhook, in which it is also stored.
 const LONGEST_USEFUL_FORWARD: SignedDuration = SignedDuration::from_secs(4);
+
+/// Bytes of a signature secret that cannot be guessed: as many as an HS256 signature has (RFC 7518, 3.2).
+const SHORTEST_GOOD_SECRET: usize = 32;
 
 /// Where a configuration is looked for when nothing names one.
 const USUAL_PLACES: [&str; 2] = ["conversationd.toml", "/etc/conversationd/conversationd.toml"];
@@ -161,6 +165,25 @@ pub struct Application {
     pub api_url: Url,
 }
 
+impl Application {
+    fn warnings(&self, number: usize) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if Uuid::try_parse(self.id.as_str()).is_err() {
+            warnings.push(format!(
+                "application[{number}].id is no UUID, as every Vonage application's is: Vonage will not know it"
+            ));
+        }
+        let secret = self.signature_secret.as_ref();
+        if secret.is_some_and(|secret| secret.expose_secret().len() < SHORTEST_GOOD_SECRET) {
+            warnings.push(format!(
+                "application[{number}].signature_secret_file holds less than {SHORTEST_GOOD_SECRET} bytes: Vonage's \
+                 secrets are longer, and whoever sees a signed webhook can find out a short one by trying"
+            ));
+        }
+        warnings
+    }
+}
+
 /// The file to read, if there is one.
 fn source(named: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
     let named = named.map(Path::to_owned).or(environment.get("CONVERSATIOND_CONFIG").map(PathBuf::from));
@@ -211,7 +234,9 @@ impl Config {
     /// What is allowed but may not be meant.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let numbered = self.applications.iter().enumerate();
+        let mut warnings: Vec<String> =
+            numbered.flat_map(|(index, application)| application.warnings(index + 1)).collect();
         if self.applications.is_empty() {
             warnings.push(
                 "no [[application]] is configured: webhooks are recorded, but no conversation can be fetched"

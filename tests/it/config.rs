@@ -526,12 +526,45 @@ fn an_empty_secret_is_a_fault_and_never_no_secret() {
             ));
             place.write("hook.secret", content);
             let faults = place.load(&[]).unwrap_err();
-            assert!(
-                places(&faults).contains(&"application[1].signature_secret_file"),
-                "{signatures}: {faults}"
-            );
+            assert_eq!(places(&faults), ["application[1].signature_secret_file"], "{signatures}: {faults}");
         }
     }
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_told_once_and_the_others_keep_their_numbers() {
+    let place = Place::new("");
+    let missing = place.application("signature_secret_file = \"/nowhere/hook.secret\"");
+    for signatures in ["auto", "required"] {
+        place.rewrite(&format!("webhooks.signatures = \"{signatures}\"\n{missing}"));
+        assert_eq!(places(&place.load(&[]).unwrap_err()), ["application[1].signature_secret_file"]);
+        let without = place.application("").replace(APPLICATION, OTHER_APPLICATION);
+        place.rewrite(&format!("webhooks.signatures = \"{signatures}\"\n{missing}{without}"));
+        assert_eq!(
+            places(&place.load(&[]).unwrap_err()),
+            ["application[1].signature_secret_file", "application[2].signature_secret_file"]
+        );
+    }
+}
+
+#[test]
+fn an_id_or_a_secret_that_vonage_would_not_give_is_warned_of() {
+    let place = Place::new("");
+    let warnings = |id: &str, secret: &str| {
+        let application = place.application("signature_secret_file = \"{secret}\"");
+        place.rewrite(&application.replace(APPLICATION, id));
+        place.write("hook.secret", secret);
+        let config = place.load(&[]).unwrap();
+        let warnings = config.warnings();
+        warnings.into_iter().filter(|warning| warning.starts_with("application[1]")).collect::<Vec<_>>()
+    };
+    let long = "x".repeat(32);
+    assert_eq!(warnings(APPLICATION, &long), Vec::<String>::new());
+    let [id] = &warnings("my-application", &long)[..] else { panic!("one warning is due") };
+    assert!(id.contains("application[1].id is no UUID"), "{id}");
+    let [secret] = &warnings(APPLICATION, &long[1..])[..] else { panic!("one warning is due") };
+    assert!(secret.contains("signature_secret_file holds less than 32 bytes"), "{secret}");
+    assert!(!secret.contains("xxx"), "{secret}");
 }
 
 #[test]
