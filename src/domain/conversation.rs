@@ -38,9 +38,9 @@ pub struct Interpretation {
     /// Whether it is over.
     #[serde(skip)]
     pub ending: Ending,
-    /// Whole seconds, as billed.
+    /// Whole seconds, as billed, of the leg that began the call.
     pub duration: Option<i64>,
-    /// What it cost, in EUR, as Vonage wrote it.
+    /// What the leg that began the call cost, in EUR, as Vonage wrote it. The others have their own.
     pub price: Option<String>,
     /// The latest status of the leg that began the call.
     pub status: Option<String>,
