@@ -1,11 +1,12 @@
 //! The group commit: what has queued up becomes one statement, one transaction and one flush to disk.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, query};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::Checkpointer;
@@ -103,7 +104,7 @@ impl Appender {
     /// Takes what is queued up to the share, and waits a moment for arrivals that are on their way if it is less
     /// than that.
     async fn gather(&mut self, batch: &mut Vec<Append>, share: Share) {
-        let until = Instant::now() + GATHERING;
+        let mut too_late = pin!(sleep(GATHERING));
         loop {
             while batch.len() < share.most
                 && let Ok(append) = self.queue.try_recv()
@@ -113,10 +114,12 @@ impl Appender {
             if batch.len() >= share.least {
                 return;
             }
-            match timeout_at(until, self.queue.recv()).await {
-                Ok(Some(append)) => batch.push(append),
-                // Nobody comes in time, or nobody can any more.
-                Ok(None) | Err(_) => return,
+            tokio::select! {
+                next = self.queue.recv() => match next {
+                    Some(append) => batch.push(append),
+                    None => return,
+                },
+                () = &mut too_late => return,
             }
         }
     }
