@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +22,14 @@ const BATCH: u32 = 128;
 /// processors and the writer, and they cannot wait, while a derived row can.
 const REST_FACTOR: u32 = 9;
 
-/// The longest rest, and the longest wait for a lull after it: under a lasting load readers see what is new with every
-/// second.
+/// The longest rest.
 const LONGEST_REST: Duration = Duration::from_millis(500);
+
+/// So long nothing has to wait for the writer in a lull: a few commits' time.
+const LULL: Duration = Duration::from_millis(20);
+
+/// The longest wait for a lull: under a lasting load, too, readers see what is new every second or two.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest sleep: somebody else may have added to the store.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -78,10 +84,10 @@ impl Deriver {
         }
     }
 
-    /// Leaves the processors and the writer to webhooks that come in: for a while, and until none waits for another.
+    /// Leaves the processors and the writer to webhooks that come in: for a while, and then until a lull.
     async fn give_way(&self, took: Duration) {
         sleep((took * REST_FACTOR).min(LONGEST_REST)).await;
-        let _ = timeout(LONGEST_REST, self.store.pressed().wait_for(|pressed| !pressed)).await;
+        let _ = timeout(PATIENCE, lull(self.store.pressed())).await;
     }
 
     /// Interprets one batch.
@@ -124,6 +130,16 @@ impl Deriver {
     }
 }
 
+/// Waits until no arrivals have waited for others for a while.
+async fn lull(mut pressed: watch::Receiver<bool>) {
+    while pressed.wait_for(|pressed| !pressed).await.is_ok() {
+        // Between two commits of a burst there may be one that nobody waits for.
+        if timeout(LULL, pressed.changed()).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// What histories mean, each with the revision that it was read at. It is found out beside the runtime's threads,
 /// which webhooks wait for: the history of a long conference takes a while.
 pub(super) async fn interpreted(histories: Vec<History>) -> Vec<(Interpretation, Revision)> {
@@ -131,4 +147,33 @@ pub(super) async fn interpreted(histories: Vec<History>) -> Vec<(Interpretation,
         histories.iter().map(|history| (interpret(history), history.revision)).collect()
     });
     interpreting.await.expect("an interpretation does not panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_commit_that_nobody_waits_for_is_no_lull() {
+        let (pressing, pressed) = watch::channel(true);
+        let began = Instant::now();
+        let burst = async {
+            for _ in 0..10 {
+                sleep(LULL / 2).await;
+                pressing.send_replace(false);
+                sleep(LULL / 2).await;
+                pressing.send_replace(true);
+            }
+            pressing.send_replace(false);
+            pressing
+        };
+        let (lulled_after, _pressing) = tokio::join!(
+            async {
+                lull(pressed).await;
+                began.elapsed()
+            },
+            burst
+        );
+        assert!(lulled_after >= LULL * 11, "the burst lasts ten times as long: {lulled_after:?}");
+    }
 }
