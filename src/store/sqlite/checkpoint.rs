@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, query};
+use sqlx::{ConnectOptions, Row, query};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,12 @@ use super::connection::WriteConnection;
 /// From a commit to the copy: rare, as webhooks of one call touch the same pages over and over, and often enough for
 /// the busiest hour to leave a log of a few ten MiB.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// So much of the log, in pages, commits are held up for: a few milliseconds' work.
+const REST: i64 = 1000;
+
+/// Copies while commits go on before the rest is little enough: each has only what came in during the one before.
+const ROUNDS: usize = 3;
 
 /// Copies the log now and then, so that no commit has to: a copy waits for the disk for as long as dozens of commits.
 #[derive(Debug)]
@@ -49,29 +55,34 @@ impl Checkpointer {
 
     /// Waits until there is something to copy, and for more of it.
     async fn due(&mut self) {
-        if self.written.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        // The sender is in the connection that is held here: it cannot be gone.
+        let _ = self.written.changed().await;
         tokio::time::sleep(PAUSE).await;
     }
 
     /// Copies most of the log while commits go on, and then what these have added while they wait: only a log that is
-    /// copied to its end is begun anew.
+    /// copied to its end is begun anew. Where a reader is in the way of most of it, nobody is held up for the rest.
+    ///
+    /// The connection is a new one each time: it takes a millisecond, and nothing that befell the last one matters.
     async fn copy(&mut self) -> Result<(), StoreError> {
         let mut connection = self.options.connect().await?;
         self.written.mark_unchanged();
-        copy(&mut connection).await?;
-        let writer = self.writer.lock().await;
-        copy(&mut connection).await?;
-        drop(writer);
+        for _ in 0..ROUNDS {
+            if copy(&mut connection).await? <= REST {
+                let _writer = self.writer.lock().await;
+                copy(&mut connection).await?;
+                return Ok(());
+            }
+        }
         Ok(())
     }
 }
 
-/// Copies the log as far as nobody is in the way.
-pub(super) async fn copy(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    query("PRAGMA wal_checkpoint(PASSIVE)").execute(connection).await?;
-    Ok(())
+/// Copies the log as far as nobody is in the way. Returns how many pages of it are left.
+pub(super) async fn copy(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let row = query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
+    let (log, copied): (i64, i64) = (row.try_get("log")?, row.try_get("checkpointed")?);
+    Ok(log - copied)
 }
 
 #[cfg(test)]
@@ -80,6 +91,7 @@ mod tests {
 
     use jiff::Timestamp;
 
+    use super::*;
     use crate::store::Store;
     use crate::store::sqlite::open;
 
@@ -99,5 +111,21 @@ mod tests {
             }
         }
         assert_eq!(log(), begun, "it is as long as it ever was");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_held_up_while_a_reader_is_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let (store, writer) = open(&path).await.unwrap();
+        let mut checkpointer = writer.checkpointer;
+        let mut reader = store.read().await.unwrap();
+        query("SELECT beat_at FROM heartbeat").execute(&mut *reader).await.unwrap();
+        for second in 0..=REST {
+            store.beat(Timestamp::from_second(second).unwrap()).await.unwrap();
+        }
+        let _commit = store.connection.lock().await;
+        let copied = tokio::time::timeout(Duration::from_secs(10), checkpointer.copy()).await;
+        copied.expect("it does not wait for the writer").unwrap();
     }
 }
