@@ -78,7 +78,9 @@ impl Outages {
             noticed.end((host.application.clone(), before), at);
         }
         if let Some(cause) = cause {
-            noticed.silent.insert(host.clone(), (cause, at));
+            // Another cause is no answer in between.
+            let since = before.map_or(at, |(_, since)| since);
+            noticed.silent.insert(host.clone(), (cause, since));
             let outage = Outage { began_at: at, is_recorded: false };
             noticed.lasting.entry((host.application.clone(), cause)).or_insert(outage);
         }

@@ -428,6 +428,17 @@ fn at(milliseconds: i64) -> Timestamp {
 }
 
 #[tokio::test]
+async fn another_cause_is_no_answer_in_between() {
+    let place = Place::open().await;
+    let host = host("a", None);
+    let observed = |cause, milliseconds| place.outages.observed(&host, cause, at(milliseconds));
+    assert_eq!(observed(Some(Cause::Refused), 0), Some(News::Silent));
+    assert_eq!(observed(Some(Cause::Unreachable), 5000), Some(News::Silent));
+    let after = SignedDuration::from_millis(5100);
+    assert_eq!(observed(None, 5100), Some(News::Answers { after }));
+}
+
+#[tokio::test]
 async fn one_look_that_fails_is_no_gap() {
     let place = Place::open().await;
     let host = host("a", None);
