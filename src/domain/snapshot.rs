@@ -107,6 +107,8 @@ pub struct EventList {
     pub documents: Vec<Document>,
     /// The id of the last event that is had, from these or from earlier ones; `None` when there are none yet.
     pub last_event_id: Option<i64>,
+    /// Whether it was read to its end.
+    pub is_whole: bool,
 }
 
 /// A version of a conversation in the log. The first has number 1.

@@ -54,6 +54,9 @@ impl Patience {
                 let before = FetchState { region: region.clone(), ..before.clone() };
                 if *has_more_events { events(&before, now) } else { self.follow(&before, circumstances) }
             }
+            // It goes on where it was cut: what was read is known.
+            Look::Events(list) if !list.is_whole => events(before, now),
+            Look::EventsUnread if state == State::Ended => self.without_events(before, circumstances),
             // What is left of the events is asked for after the next look.
             Look::Events(_) | Look::NoEventList | Look::EventsUnread => self.follow(before, circumstances),
             // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
@@ -87,6 +90,18 @@ impl Patience {
         let Circumstances { state, now, .. } = circumstances;
         let due_at = (state == State::Live).then(|| now + self.poll_interval);
         FetchState { due_at, ..fresh(before) }
+    }
+
+    /// No look follows that would ask for the event list again: it is asked for by itself until patience is over.
+    /// The conversation is kept, so that nothing but its events is given up.
+    fn without_events(self, before: &FetchState, circumstances: Circumstances) -> FetchState {
+        let Circumstances { now, jitter, .. } = circumstances;
+        let pause = backoff(before.failures + 1, jitter);
+        let next = self.failed(before, Trouble::Unreachable, pause, now);
+        if next.gave_up_at.is_some() {
+            return fresh(before);
+        }
+        FetchState { urgency: Urgency::Events, ..next }
     }
 
     fn failed(

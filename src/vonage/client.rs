@@ -194,7 +194,11 @@ impl Client {
         match event_list::read(&self.requests, &conversation, asked).await {
             Ok(list) => Look::Events(list),
             Err(Miss::NotFound) => Look::NoEventList,
-            Err(_) => Look::EventsUnread,
+            Err(Miss::Refused(_)) => {
+                self.requests.discard_token();
+                Look::EventsUnread
+            }
+            Err(Miss::Failed(_)) => Look::EventsUnread,
         }
     }
 

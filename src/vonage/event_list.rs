@@ -17,7 +17,7 @@ pub(super) async fn read(
     asked: Asked<'_>,
 ) -> Result<EventList, Miss> {
     let known = asked.known.and_then(|known| known.last_event_id);
-    let mut list = EventList { documents: Vec::new(), last_event_id: known };
+    let mut list = EventList { documents: Vec::new(), last_event_id: known, is_whole: true };
     let mut next = Some(first_page(conversation, known));
     let mut visited: Vec<Url> = Vec::new();
     for page_number in 1..=MAX_PAGES {
@@ -25,7 +25,10 @@ pub(super) async fn read(
         let (page, body) = match page_at(requests, &url, asked).await {
             Ok(page) => page,
             Err(miss) if visited.is_empty() => return Err(miss),
-            Err(_) => break,
+            Err(_) => {
+                list.is_whole = false;
+                break;
+            }
         };
         let newest = page.events.iter().filter_map(ConversationEvent::id).max();
         // A list that does not know `start_id` tells the known events again.
@@ -38,6 +41,7 @@ pub(super) async fn read(
         next = page.next.and_then(|link| trusted_link(&url, &link));
         visited.push(url);
     }
+    list.is_whole &= next.is_none();
     Ok(list)
 }
 

@@ -430,6 +430,29 @@ async fn a_conversation_is_kept_before_its_event_list_is_asked_for() {
 }
 
 #[tokio::test]
+async fn the_event_list_of_a_call_that_is_over_is_asked_for_until_it_is_had() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    let path = format!("/v0.3/conversations/{TUTORIAL}");
+    let events = format!("{path}/events");
+    let conversation = json!({"id": TUTORIAL, "sequence_number": 5, "_embedded": {"members": []}});
+    daemon.vonage.serve_document(&path, 200, conversation.to_string());
+    daemon.vonage.serve_document(&events, 500, String::new());
+    let over = json!({"conversation_uuid": TUTORIAL, "uuid": "a", "status": "completed"});
+    assert_eq!(daemon.post_event(over.to_string()).await.status, 204);
+    let is_asked = |times| {
+        let events = events.clone();
+        daemon
+            .vonage
+            .wait_until(move |all| all.iter().filter(|one| one.bare_path() == events).count() >= times)
+    };
+    tokio::time::timeout(PATIENCE, is_asked(3)).await.expect("nothing else would make it ask again");
+    let list = json!({"_embedded": {"events": [{"id": 5, "type": "member:left"}]}});
+    daemon.vonage.serve_document(&events, 200, list.to_string());
+    let is_read = |one: &Value| one["documents"].as_array().is_some_and(|documents| documents.len() > 1);
+    daemon.wait_for_path(&format!("/v1/conversations/{TUTORIAL}/snapshots/1"), is_read).await;
+}
+
+#[tokio::test]
 async fn both_conversations_of_a_transfer_are_looked_at() {
     let daemon = World { signatures: "off", ..World::default() }.start().await;
     assert_eq!(daemon.post_event(crate::support::data::bytes("events/transfer.json")).await.status, 204);

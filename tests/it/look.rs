@@ -223,7 +223,9 @@ async fn what_was_read_before_a_page_fails_is_kept() {
     scene.put("/events", &json!({"_embedded": {"events": [event(1), event(4)]}, "_links": links}));
     let path = format!("/v1/conversations/{CONVERSATION}/events?cursor=b");
     scene.vonage.serve_document(&path, 500, String::new());
-    assert_eq!(listed(&scene.events(None).await), (vec!["events after 0".to_owned()], Some(4)));
+    let look = scene.events(None).await;
+    assert_eq!(listed(&look), (vec!["events after 0".to_owned()], Some(4)));
+    assert!(!list(look).is_whole, "the rest is still to be read");
 }
 
 #[tokio::test]
@@ -233,7 +235,9 @@ async fn a_next_page_on_another_host_is_not_asked_for() {
     let next = format!("{}v1/conversations/{CONVERSATION}/events", elsewhere.api_url());
     let links = json!({"next": {"href": next}});
     scene.put("/events", &json!({"_embedded": {"events": [event(3)]}, "_links": links}));
-    assert_eq!(listed(&scene.events(None).await).1, Some(3));
+    let look = scene.events(None).await;
+    assert_eq!(listed(&look).1, Some(3));
+    assert!(list(look).is_whole, "there is no more to be had");
     assert_eq!(elsewhere.requests(), []);
 }
 

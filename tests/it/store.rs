@@ -1803,7 +1803,7 @@ fn sighting(second: i64, bodies: &[&str]) -> Sighting {
 fn events(after: i64, last: i64) -> Finding {
     let body = format!("[{after}, {last}]").into_bytes();
     let documents = vec![Document::new(DocumentName::Events { after, page: 1 }, body)];
-    Finding::Events(EventList { documents, last_event_id: Some(last) })
+    Finding::Events(EventList { documents, last_event_id: Some(last), is_whole: true })
 }
 
 fn nothing_owed() -> FetchState {
