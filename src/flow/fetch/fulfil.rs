@@ -23,6 +23,11 @@ impl Fetcher {
         let Looked { look, answers } = self.look(&lease).await;
         metrics::counter!("conversationd_looks_total", "outcome" => outcome(&look)).increment(1);
         let now = self.parts.clock.now();
+        let is_back = self.client(&lease).is_some_and(|(application, _)| {
+            // Each of them is told, also when one of them answers again.
+            answers.into_iter().filter(|answer| self.observe(application, answer, (began_at, now))).count()
+                > 0
+        });
         let state = match &look {
             // It decides nothing for the others, and takes the whole history to find out.
             Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
@@ -36,10 +41,8 @@ impl Fetcher {
             tracing::warn!(conversation = %lease.conversation_id, "a conversation was missed: gone before the first look");
         }
         // Behind what is kept: a host that answers again makes due what is in the store.
-        if let Some((application, _)) = self.client(&lease) {
-            for answer in answers {
-                self.observe(application, answer, began_at).await;
-            }
+        if is_back && let Some((application, _)) = self.client(&lease) {
+            self.hasten(application, now).await;
         }
     }
 
@@ -133,17 +136,23 @@ impl Fetcher {
         }
     }
 
-    /// Notes how a host answered, and says it when it begins or ceases to.
-    async fn observe(&self, application: &ApplicationId, answer: HostAnswer, began_at: Timestamp) {
+    /// Notes how a host answered a look of these times, and says it when it begins or ceases to. Returns whether it
+    /// answers again after an outage.
+    fn observe(
+        &self,
+        application: &ApplicationId,
+        answer: &HostAnswer,
+        (began_at, ended_at): (Timestamp, Timestamp),
+    ) -> bool {
         let HostAnswer { region, outcome } = answer;
-        let (cause, at) = match &outcome {
-            Ok(()) => (None, self.parts.clock.now()),
+        let (cause, at) = match outcome {
+            Ok(()) => (None, ended_at),
             // A look that failed has seen nothing since it began; one that ran into a timeout, for seconds.
             Err(NoAnswer::Refused(_)) => (Some(Cause::Refused), began_at),
             Err(NoAnswer::Unreachable(_)) => (Some(Cause::Unreachable), began_at),
         };
-        let host = Host { application: application.clone(), region };
-        let Some(news) = self.parts.outages.observed(&host, cause, at) else { return };
+        let host = Host { application: application.clone(), region: region.clone() };
+        let Some(news) = self.parts.outages.observed(&host, cause, at) else { return false };
         let region = host.region.as_ref().map(Region::as_str);
         match outcome {
             Ok(()) => tracing::info!(%application, region, "Vonage answers again"),
@@ -158,9 +167,7 @@ impl Fetcher {
                 tracing::warn!(%application, region, %failure, "a look failed; trying again with growing pauses");
             }
         }
-        if matches!(news, News::Answers { after } if after >= SHORTEST) {
-            self.hasten(application, at).await;
-        }
+        matches!(news, News::Answers { after } if after >= SHORTEST)
     }
 
     /// Ends the pauses that an outage has made long: a call must not be over before the next look, which would
