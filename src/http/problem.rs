@@ -136,14 +136,10 @@ impl From<ReceiveError> for Problem {
     fn from(error: ReceiveError) -> Self {
         let detail = error.to_string();
         match error {
-            ReceiveError::Unsigned(_) => Self::unavailable(detail),
+            ReceiveError::Unsigned(_) | ReceiveError::NotStored(_) => Self::unavailable(detail),
             ReceiveError::Forged(_) => Self::new(StatusCode::UNAUTHORIZED, detail),
             ReceiveError::UnknownApplication => Self::not_found(detail),
             ReceiveError::Unreadable(_) => Self::bad_request(detail),
-            ReceiveError::NotStored(error) => {
-                tracing::error!(%error, "a webhook could not be stored and was refused");
-                Self::unavailable(detail)
-            }
         }
     }
 }

@@ -6,11 +6,14 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
+use tokio::time::timeout;
+
 use super::Query;
 use super::openapi::Problems;
 use crate::domain::stats::Backlog;
+use crate::store::StoreError;
 
-/// How long counting the backlog may take: somebody asks every few seconds.
+/// How long counting the backlog may take, and wait for its turn: somebody asks every few seconds.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `GET /metrics`.
@@ -23,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 )]
 pub(super) async fn tell(State(query): State<Query>) -> impl IntoResponse {
     // What was counted is told also when the store fails: that is when it is looked at.
-    let backlog = query.store.backlog(query.clock.now(), PATIENCE).await.unwrap_or_else(|error| {
+    let backlog = query.store.backlog(query.clock.now(), PATIENCE);
+    let backlog = timeout(PATIENCE, backlog).await.unwrap_or(Err(StoreError::TooLong));
+    let backlog = backlog.unwrap_or_else(|error| {
         tracing::warn!(%error, "the store could not be read for the metrics");
         Backlog::default()
     });
