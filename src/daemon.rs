@@ -121,7 +121,7 @@ pub struct Daemon {
     pub private: SocketAddr,
     store: Arc<dyn Store>,
     lifecycle: Lifecycle,
-    wakes: [Wake; 4],
+    wakes: [Wake; 5],
 }
 
 /// Starts everything. When this returns, the schema is migrated and both listeners are answering.
@@ -140,7 +140,8 @@ pub async fn start(
 
     let wakes = [Wake::default(), Wake::default()];
     let [fetch_wake, derive_wake] = wakes.clone();
-    let deriver = Deriver::new(Arc::clone(&store), derive_wake.clone());
+    let look_wake = Wake::default();
+    let deriver = Deriver::new(Arc::clone(&store), derive_wake, look_wake.clone());
     lifecycle.run("deriver", deriver.run(lifecycle.soft_stop().clone()));
     let [beat_wake, reconcile_wake] = [Wake::default(), Wake::default()];
     let common = Common { config: &config, lifecycle: &lifecycle, store: &store, clock: &clock };
@@ -156,7 +157,7 @@ pub async fn start(
             patience: config.fetch.patience,
             concurrency: config.fetch.concurrency,
             wake: fetch_wake,
-            changed: derive_wake,
+            changed: look_wake.clone(),
             outages,
         };
         lifecycle.run("fetcher", Fetcher::new(parts).run(lifecycle.soft_stop().clone()));
@@ -183,7 +184,7 @@ pub async fn start(
         lifecycle.run("watchdog", feed_watchdog(Arc::clone(&store), period, lifecycle.clone()));
     }
     let [fetch_wake, derive_wake] = wakes;
-    let wakes = [fetch_wake, derive_wake, beat_wake, reconcile_wake];
+    let wakes = [fetch_wake, derive_wake, look_wake, beat_wake, reconcile_wake];
     Ok(Daemon { public, private, store, lifecycle, wakes })
 }
 
@@ -432,7 +433,7 @@ pub async fn keep(config: &Config, id: &ConversationId, seen: Seen) -> Result<Op
     if let Some(list) = seen.events {
         store.keep(id, &application.id, Finding::Events(list)).await?;
     }
-    Deriver::new(Arc::clone(&store), Wake::default()).step().await?;
+    Deriver::new(Arc::clone(&store), Wake::default(), Wake::default()).step().await?;
     store.close().await;
     Ok(number)
 }

@@ -28,7 +28,7 @@ const LONGEST_REST: Duration = Duration::from_millis(500);
 /// So long nothing has to wait for the writer in a lull: a few commits' time.
 const LULL: Duration = Duration::from_millis(20);
 
-/// The longest wait for a lull: under a lasting load, too, readers see what is new every second or two.
+/// The longest wait for a lull. A burst that has none is followed up afterwards.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The longest sleep: somebody else may have added to the store.
@@ -41,7 +41,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Deriver {
     store: Arc<dyn Store>,
-    wake: Wake,
+    webhooks: Wake,
+    looks: Wake,
 }
 
 /// What a step did.
@@ -54,10 +55,10 @@ pub enum Step {
 }
 
 impl Deriver {
-    /// A deriver that looks at the store whenever it is woken.
+    /// A deriver that looks at the store whenever it is woken: by webhooks, which it gives way to, or by looks.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, wake: Wake) -> Self {
-        Self { store, wake }
+    pub fn new(store: Arc<dyn Store>, webhooks: Wake, looks: Wake) -> Self {
+        Self { store, webhooks, looks }
     }
 
     /// Works until the stop.
@@ -72,10 +73,14 @@ impl Deriver {
     /// Waits until there is more to do, and it is time to do it.
     async fn rest(&self, outcome: Result<Step, StoreError>, took: Duration) {
         match outcome {
-            Ok(Step::Did(_)) if self.wake.is_quiet() => {}
+            Ok(Step::Did(_)) if self.webhooks.is_quiet() => {}
             Ok(Step::Did(_)) => self.give_way(took).await,
             Ok(Step::Idle) => {
-                let _ = timeout(LONGEST_SLEEP, self.wake.woken()).await;
+                tokio::select! {
+                    () = self.webhooks.woken() => {}
+                    () = self.looks.woken() => {}
+                    () = sleep(LONGEST_SLEEP) => {}
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "conversations could not be interpreted; trying again");
@@ -130,11 +135,11 @@ impl Deriver {
     }
 }
 
-/// Waits until no arrivals have waited for others for a while.
+/// Waits until the writer has kept up for a while, or is gone.
 async fn lull(mut pressed: watch::Receiver<bool>) {
     while pressed.wait_for(|pressed| !pressed).await.is_ok() {
         // Between two commits of a burst there may be one that nobody waits for.
-        if timeout(LULL, pressed.changed()).await.is_err() {
+        if !matches!(timeout(LULL, pressed.changed()).await, Ok(Ok(()))) {
             return;
         }
     }

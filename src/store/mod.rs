@@ -279,7 +279,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// show here.
     fn written(&self) -> watch::Receiver<()>;
 
-    /// Whether arrivals waited already when the last of their commits was done: what can wait had better.
+    /// Whether many arrivals waited already when the last of their commits was done: what can wait had better.
     fn pressed(&self) -> watch::Receiver<bool>;
 
     // --- what could not be seen

@@ -341,7 +341,7 @@ async fn a_burst_is_interpreted_in_its_order_and_whoever_asks_sees_all_of_it_at_
     assert_eq!(history.fetch.due_at, Some(at(1)));
     assert_eq!(place.store.arrivals_after(&last, 0, u32::MAX).await.unwrap(), history.arrivals);
 
-    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default());
+    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default(), Wake::default());
     while deriver.step().await.unwrap() != Step::Idle {}
     for number in 0..CALLS {
         let interpretation = place.store.conversation(&conversation(&format!("CON-{number}"))).await.unwrap();
@@ -1324,7 +1324,7 @@ async fn a_conversation_that_cannot_be_read_does_not_hold_up_the_others() {
         .execute(&mut connection)
         .await
         .unwrap();
-    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default());
+    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default(), Wake::default());
     assert_eq!(deriver.step().await.unwrap(), Step::Did(2));
     for (id, expected) in [("CON-1", true), ("CON-2", false), ("CON-3", true)] {
         let found = place.store.conversation(&conversation(id)).await.unwrap();

@@ -18,7 +18,7 @@ use crate::domain::arrival::{Identity, NewArrival};
 /// seconds.
 const GATHERING: Duration = Duration::from_millis(3);
 
-/// So few requests at one time are not waited for.
+/// So few requests at one time are not waited for, and are nobody's burst.
 const FEW: usize = 8;
 
 /// One in so many of a crowd is forgotten with each commit that does not see it.
@@ -62,7 +62,7 @@ impl Writer {
 pub(super) struct Appender {
     connection: Arc<Mutex<WriteConnection>>,
     queue: mpsc::Receiver<Append>,
-    /// Told after each commit whether others wait already.
+    /// Told after each commit whether many wait already.
     pressing: watch::Sender<bool>,
     closing: CancellationToken,
 }
@@ -96,7 +96,7 @@ impl Appender {
             self.gather(&mut batch, crowd.share()).await;
             crowd.freed = batch.len();
             self.commit(&mut batch).await;
-            let waiting = !self.queue.is_empty();
+            let waiting = self.queue.len() >= FEW;
             self.pressing.send_if_modified(|pressed| std::mem::replace(pressed, waiting) != waiting);
         }
     }
