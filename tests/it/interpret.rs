@@ -457,6 +457,19 @@ fn an_event_that_was_pushed_and_read_is_told_by_whoever_told_first() {
 }
 
 #[test]
+fn nobody_learns_of_an_event_before_it_happened() {
+    // The page joined the version some seconds after that was taken.
+    let page = (DocumentName::Events { after: 0, page: 1 }, "v1_list_events_embedded_events".to_owned());
+    let taken_at = "2026-03-09T10:15:35Z";
+    let told =
+        interpret(&history(CONVERSATION, Vec::new(), vec![snapshot(CONVERSATION, 1, taken_at, &[page])]));
+    let states: Vec<_> = told.members.iter().flat_map(|member| &member.states).collect();
+    let happened_later = |state: &&&MemberState| state.at.is_some_and(|at| at > instant(taken_at));
+    assert!(states.iter().filter(happened_later).count() > 0, "{states:?}");
+    assert!(states.iter().all(|state| state.learnt_at >= state.at.unwrap_or(Timestamp::MIN)), "{states:?}");
+}
+
+#[test]
 fn a_member_of_whom_only_events_tell_is_told_with_all_that_they_say() {
     let arrivals = vec![
         rtc(1, "member_joined_inbound", "2026-03-09T10:15:31Z"),

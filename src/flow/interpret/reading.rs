@@ -71,6 +71,11 @@ impl Known {
         Self { at, log: Log::Snapshots, number, place }
     }
 
+    /// The same, but at `at` at the earliest: a page that joined a version may tell what came after that was taken.
+    fn not_before(self, at: Option<Timestamp>) -> Self {
+        Self { at: at.map_or(self.at, |at| self.at.max(at)), ..self }
+    }
+
     /// Whether a webhook told, and not a look.
     pub(super) fn is_by_webhook(self) -> bool {
         self.log == Log::Arrivals
@@ -151,7 +156,8 @@ fn events_of(snapshot: &Snapshot) -> Vec<EventTold> {
         for event in EventsPage::read(&document.body).into_iter().flat_map(|page| page.events) {
             let source =
                 event.id().map_or(format!("snapshot {}", snapshot.number), |id| format!("event {id}"));
-            told.push(EventTold { event, known: Known::from_snapshot(snapshot, place), source });
+            let known = Known::from_snapshot(snapshot, place).not_before(event.timestamp());
+            told.push(EventTold { event, known, source });
         }
     }
     told
