@@ -23,11 +23,14 @@ impl Fetcher {
         let Looked { look, answers } = self.look(&lease).await;
         metrics::counter!("conversationd_looks_total", "outcome" => outcome(&look)).increment(1);
         let now = self.parts.clock.now();
-        let is_back = self.client(&lease).is_some_and(|(application, _)| {
-            // Each of them is told, also when one of them answers again.
-            answers.into_iter().filter(|answer| self.observe(application, answer, (began_at, now))).count()
-                > 0
-        });
+        let mut back = None;
+        if let Some((application, _)) = self.client(&lease) {
+            for answer in &answers {
+                if self.observe(application, answer, (began_at, now)) {
+                    back = Some(application);
+                }
+            }
+        }
         let state = match &look {
             // It decides nothing for the others, and takes the whole history to find out.
             Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
@@ -41,7 +44,7 @@ impl Fetcher {
             tracing::warn!(conversation = %lease.conversation_id, "a conversation was missed: gone before the first look");
         }
         // Behind what is kept: a host that answers again makes due what is in the store.
-        if is_back && let Some((application, _)) = self.client(&lease) {
+        if let Some(application) = back {
             self.hasten(application, now).await;
         }
     }
