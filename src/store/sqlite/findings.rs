@@ -1,6 +1,5 @@
 //! What looks found goes to the log of versions, and to the documents they are made of.
 
-use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{query, query_scalar};
 
@@ -23,7 +22,7 @@ pub(super) async fn keep(
 ) -> Result<Option<u32>, StoreError> {
     match finding {
         Finding::Nothing => Ok(None),
-        Finding::Unchanged(at) => confirm(connection, id, *at).await,
+        Finding::Unchanged(at) => tell_of_newest(connection, id, CONFIRM, at.as_microsecond()).await,
         Finding::Seen(sighting) => {
             let newest = snapshots::newest(connection, id).await?;
             // Looks can overlap: an older sighting says nothing of what was seen since.
@@ -31,50 +30,43 @@ pub(super) async fn keep(
                 return Ok(Some(newer.number));
             }
             if newest.as_ref().is_some_and(|newest| is_same(newest, sighting)) {
-                return confirm(connection, id, sighting.taken_at).await;
+                return tell_of_newest(connection, id, CONFIRM, sighting.taken_at.as_microsecond()).await;
             }
             let number = newest.map_or(1, |newest| newest.number + 1);
             insert(connection, id, number, sighting).await?;
             Ok(Some(number))
         }
         Finding::Events(list) => join(connection, id, list).await,
-        Finding::NoEventList => mark_without_list(connection, id).await,
+        Finding::NoEventList => tell_of_newest(connection, id, WITHOUT_LIST, NO_EVENT_LIST).await,
     }
 }
 
-/// The newest version has no event list. Events of it that were read stay read.
-async fn mark_without_list(
-    connection: &mut SqliteConnection,
-    id: &ConversationId,
-) -> Result<Option<u32>, StoreError> {
-    let number = query_scalar(
-        "UPDATE snapshots SET last_event_id = coalesce(last_event_id, ?2)
-         WHERE conversation_id = ?1
-             AND number = (SELECT max(number) FROM snapshots WHERE conversation_id = ?1)
-         RETURNING number",
-    )
-    .bind(id.as_str())
-    .bind(NO_EVENT_LIST);
-    Ok(number.fetch_optional(connection).await?)
+/// Changes what the newest version says of itself with `?2`. Returns its number.
+macro_rules! update_newest {
+    ($set:literal) => {
+        concat!(
+            "UPDATE snapshots SET ",
+            $set,
+            " WHERE conversation_id = ?1
+                 AND number = (SELECT max(number) FROM snapshots WHERE conversation_id = ?1)
+             RETURNING number"
+        )
+    };
 }
 
 /// Nothing has changed since the newest version.
-async fn confirm(
+const CONFIRM: &str = update_newest!("confirmed_at = max(confirmed_at, ?2)");
+
+/// The newest version has no event list. Events of it that were read stay read.
+const WITHOUT_LIST: &str = update_newest!("last_event_id = coalesce(last_event_id, ?2)");
+
+async fn tell_of_newest(
     connection: &mut SqliteConnection,
     id: &ConversationId,
-    at: Timestamp,
+    statement: &'static str,
+    value: i64,
 ) -> Result<Option<u32>, StoreError> {
-    let row = query(
-        "UPDATE snapshots SET confirmed_at = max(confirmed_at, ?2)
-         WHERE conversation_id = ?1
-             AND number = (SELECT max(number) FROM snapshots WHERE conversation_id = ?1)
-         RETURNING number",
-    )
-    .bind(id.as_str())
-    .bind(at.as_microsecond())
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| SNAPSHOTS.get(&row, "number")).transpose()
+    Ok(query_scalar(statement).bind(id.as_str()).bind(value).fetch_optional(connection).await?)
 }
 
 /// Adds events to the newest version. Looks can overlap: those that are had are not added again.
