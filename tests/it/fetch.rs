@@ -148,6 +148,25 @@ async fn a_live_call_is_looked_at_each_poll_interval_and_an_unchanged_one_makes_
 }
 
 #[tokio::test]
+async fn an_event_list_that_is_read_late_does_not_put_off_the_next_look() {
+    let (mut world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    // The list has its turn a second after the conversation.
+    world.more = "requests_per_second = 1";
+    let daemon = world.start().await;
+    let (talk, _) = tutorial_in_two();
+    let last = talk.webhooks().last().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(last).await.is_accepted());
+    daemon.wait_for(TUTORIAL, is_captured).await;
+    daemon.advance(&clock, SignedDuration::from_secs(16));
+    requests(&daemon, 3).await;
+    let asked = daemon.vonage.requests();
+    let path = format!("/v0.3/conversations/{TUTORIAL}");
+    let events = format!("{path}/events");
+    assert_eq!([0, 1, 2].map(|one| asked[one].bare_path()), [&path, &events, &path]);
+}
+
+#[tokio::test]
 async fn after_the_last_leg_one_more_look_is_the_last() {
     let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
     let daemon = world.start().await;
