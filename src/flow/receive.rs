@@ -295,7 +295,7 @@ impl Receiver {
     }
 
     /// What an event of the Conversation API says of itself. One without a type is kept all the same.
-    fn tell_event(&self, arrival: &mut NewArrival, webhook: &Webhook) {
+    fn tell_event(&self, arrival: &mut NewArrival, webhook: &Webhook<'_>) {
         let Some(event) = ConversationEvent::from_slice(&arrival.delivery.body) else {
             arrival.kind = webhook.kind(Endpoint::Rtc);
             return;

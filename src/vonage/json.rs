@@ -35,7 +35,11 @@ pub(super) fn array<'a>(object: &'a Object, key: &str) -> Option<&'a Vec<Value>>
 
 /// The whole number under `key`, written as a number or as text; a fraction is rounded.
 pub(super) fn integer(object: &Object, key: &str) -> Option<i64> {
-    let text = text(object, key)?;
+    parse_integer(&text(object, key)?)
+}
+
+/// A whole number as text; a fraction is rounded.
+pub(super) fn parse_integer(text: &str) -> Option<i64> {
     let text = text.trim();
     text.parse().ok().or_else(|| rounded(text.parse().ok()?))
 }

@@ -6,6 +6,7 @@ pub mod document;
 pub mod event;
 mod event_list;
 pub mod family;
+mod fields;
 pub mod json;
 pub mod member;
 pub mod pace;

@@ -1,17 +1,19 @@
 //! What a webhook says, leniently. The kinds and their tells are those of Vonage's webhook reference
 //! (developer.vonage.com, Voice API) and of bodies that were seen in the wild.
 
-use jiff::Timestamp;
-use serde_json::Value;
+use std::borrow::Cow;
 
-use super::json::{self, Object};
-use super::region;
+use jiff::Timestamp;
+use serde::de::IgnoredAny;
+
+use super::fields::Fields;
+use super::{json, region};
 use crate::domain::arrival::{Delivery, Endpoint, Method};
 use crate::domain::ids::{ConversationId, LegId, Region};
 
 /// A webhook's data as one JSON object, whichever way it came.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Webhook(Object);
+pub struct Webhook<'a>(Fields<'a>);
 
 /// Why a delivery has no data to read. Nothing of the delivery is in here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,40 +32,36 @@ pub enum Unreadable {
     NotText,
 }
 
-impl Webhook {
+impl<'a> Webhook<'a> {
     /// Reads the data of a delivery.
     ///
     /// # Errors
     /// When there is no JSON object in it.
-    pub fn read(delivery: &Delivery) -> Result<Self, Unreadable> {
+    pub fn read(delivery: &'a Delivery) -> Result<Self, Unreadable> {
         match delivery.method {
-            Method::Post => match serde_json::from_slice(&delivery.body) {
-                Ok(Value::Object(object)) => Ok(Self(object)),
-                Ok(_) => Err(Unreadable::NotAnObject),
-                Err(_) => Err(Unreadable::NotJson),
-            },
-            Method::Get => read_query(delivery.query.as_deref().unwrap_or("")).map(Self),
+            Method::Post => read_body(&delivery.body),
+            Method::Get => read_query(delivery.query.as_deref().unwrap_or("")),
         }
+        .map(Self)
     }
 
     /// The conversation it speaks of. For a `transfer`, the one that the leg left.
     #[must_use]
     pub fn conversation_id(&self) -> Option<ConversationId> {
-        let text =
-            json::first_text(&self.0, &["conversation_uuid", "conversation_uuid_from", "conversation_id"]);
+        let text = self.0.first_text(&["conversation_uuid", "conversation_uuid_from", "conversation_id"]);
         ConversationId::parse(text?).ok()
     }
 
     /// The conversation that a `transfer` moved the leg to.
     #[must_use]
     pub fn transferred_to(&self) -> Option<ConversationId> {
-        ConversationId::parse(json::text(&self.0, "conversation_uuid_to")?).ok()
+        ConversationId::parse(self.0.text("conversation_uuid_to")?).ok()
     }
 
     /// The leg it speaks of. `human` and `machine` name it `call_uuid`.
     #[must_use]
     pub fn leg_id(&self) -> Option<LegId> {
-        LegId::parse(json::first_text(&self.0, &["uuid", "call_uuid"])?).ok()
+        LegId::parse(self.0.first_text(&["uuid", "call_uuid"])?).ok()
     }
 
     /// What it is about: a leg's status (`answered`), or a kind of its own.
@@ -74,7 +72,7 @@ impl Webhook {
         }
         self.kind_without_status()
             .map(str::to_owned)
-            .or_else(|| json::text(&self.0, "status").map(|status| status.to_ascii_lowercase()))
+            .or_else(|| self.status())
             .unwrap_or_else(|| "unknown".to_owned())
     }
 
@@ -82,9 +80,8 @@ impl Webhook {
     /// webhook if it looks like one.
     #[must_use]
     pub fn stands_for(&self) -> Endpoint {
-        let original =
-            json::object(&self.0, "original_request").and_then(|original| json::text(original, "type"));
-        match original.map(|kind| kind.to_ascii_lowercase()).as_deref() {
+        let original = self.0.object("original_request").unwrap_or_default();
+        match original.text("type").map(|kind| kind.to_ascii_lowercase()).as_deref() {
             Some("answer") => Endpoint::Answer,
             Some("event") => Endpoint::Event,
             _ if self.looks_like_an_answer() => Endpoint::Answer,
@@ -95,7 +92,7 @@ impl Webhook {
     /// Answer webhooks say who calls whom and nothing that happened. The `reason` of a fallback webhook is no
     /// tell of an error event.
     fn looks_like_an_answer(&self) -> bool {
-        let told = |key: &str| json::text(&self.0, key).is_some();
+        let told = |key: &str| self.0.text(key).is_some();
         let is_silent = matches!(self.kind_without_status(), None | Some("error"));
         is_silent && !told("status") && told("to") && told("uuid")
     }
@@ -103,13 +100,13 @@ impl Webhook {
     /// Why a fallback webhook was sent.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        json::text(&self.0, "reason")
+        self.owned(&["reason"])
     }
 
     /// The kind of a webhook that is not a leg's status; the order of the questions matters.
     fn kind_without_status(&self) -> Option<&'static str> {
-        let has = |key: &str| self.0.get(key).is_some_and(|value| !value.is_null());
-        let kind = json::text(&self.0, "type");
+        let has = |key: &str| self.0.has(key);
+        let kind = self.0.text("type");
         match kind.as_deref() {
             _ if has("conversation_uuid_from") => Some("transfer"),
             Some(kind) if kind.contains(':') => Some("rtc"),
@@ -119,7 +116,7 @@ impl Webhook {
             _ if has("payload") => Some("notify"),
             Some("transfer") => Some("transfer"),
             Some("talk" | "stream") => Some("playback"),
-            _ => match json::text(&self.0, "status").as_deref() {
+            _ => match self.0.text("status").as_deref() {
                 None if has("reason") => Some("error"),
                 Some("success" | "failure") => Some("pay"),
                 _ => None,
@@ -134,68 +131,82 @@ impl Webhook {
             return None;
         }
         self.leg_id()?;
-        json::text(&self.0, "status").map(|status| status.to_ascii_lowercase())
+        self.status()
+    }
+
+    fn status(&self) -> Option<String> {
+        self.0.text("status").map(|status| status.to_ascii_lowercase())
+    }
+
+    fn owned(&self, keys: &[&str]) -> Option<String> {
+        self.0.first_text(keys).map(Cow::into_owned)
     }
 
     /// Vonage's time for what happened.
     #[must_use]
     pub fn timestamp(&self) -> Option<Timestamp> {
-        json::instant(&self.0, "timestamp")
+        json::parse_instant(&self.0.text("timestamp")?)
     }
 
     /// The calling side.
     #[must_use]
     pub fn from(&self) -> Option<String> {
-        json::first_text(&self.0, &["from", "from_user"])
+        self.owned(&["from", "from_user"])
     }
 
     /// The called side.
     #[must_use]
     pub fn to(&self) -> Option<String> {
-        json::text(&self.0, "to")
+        self.owned(&["to"])
     }
 
     /// `inbound` or `outbound`; some real events have none.
     #[must_use]
     pub fn direction(&self) -> Option<String> {
-        json::text(&self.0, "direction")
+        self.owned(&["direction"])
     }
 
     /// What a status adds: the cause of a failure, or the part of a machine's greeting.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
-        json::first_text(&self.0, &["detail", "sub_state"])
+        self.owned(&["detail", "sub_state"])
     }
 
     /// The region that handles the call, which answer webhooks name: `region_url`, if a token may go there.
     #[must_use]
     pub fn region_url(&self) -> Option<Region> {
-        region::trusted(&json::text(&self.0, "region_url")?)
+        region::trusted(&self.0.text("region_url")?)
     }
 
     /// Billed seconds.
     #[must_use]
     pub fn duration(&self) -> Option<i64> {
-        json::integer(&self.0, "duration")
+        json::parse_integer(&self.0.text("duration")?)
     }
 
     /// The price as written.
     #[must_use]
     pub fn price(&self) -> Option<String> {
-        json::text(&self.0, "price")
+        self.owned(&["price"])
     }
 }
 
-/// The parameters of a `GET` webhook as an object. Nested objects come as JSON text in one parameter.
-fn read_query(query: &str) -> Result<Object, Unreadable> {
-    let mut object = Object::new();
+fn read_body(body: &[u8]) -> Result<Fields<'_>, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotJson)?;
+    serde_json::from_str(text).map_err(|_| match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Unreadable::NotAnObject,
+        Err(_) => Unreadable::NotJson,
+    })
+}
+
+/// The parameters of a `GET` webhook; of two with one name the first counts.
+fn read_query(query: &str) -> Result<Fields<'_>, Unreadable> {
+    let mut fields = Fields::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = decoded(value)?;
-        let nested = value.starts_with(['{', '[']).then(|| serde_json::from_str(&value).ok()).flatten();
-        object.entry(decoded(key)?).or_insert(nested.unwrap_or(Value::String(value)));
+        fields.add_parameter(decoded(key)?, decoded(value)?);
     }
-    if object.is_empty() { Err(Unreadable::NoParameters) } else { Ok(object) }
+    if fields.is_empty() { Err(Unreadable::NoParameters) } else { Ok(fields) }
 }
 
 /// A parameter's key or value without its percent signs and plusses. Unlike the usual form decoders it does
@@ -204,6 +215,6 @@ fn decoded(text: &str) -> Result<String, Unreadable> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced)
         .decode_utf8()
-        .map(std::borrow::Cow::into_owned)
+        .map(Cow::into_owned)
         .map_err(|_| Unreadable::NotText)
 }

@@ -34,8 +34,8 @@ impl LegAccount {
 }
 
 /// One webhook that speaks of a leg.
-struct WebhookTold {
-    webhook: Webhook,
+struct WebhookTold<'a> {
+    webhook: Webhook<'a>,
     /// What it is: an answer or an event.
     endpoint: Endpoint,
     number: i64,
@@ -46,7 +46,7 @@ struct WebhookTold {
 /// Everything that is told of one leg.
 #[derive(Default)]
 struct Told<'a> {
-    webhooks: Vec<WebhookTold>,
+    webhooks: Vec<WebhookTold<'a>>,
     entries: Vec<Entry>,
     /// By events, in their order.
     directions: Vec<String>,
@@ -116,8 +116,8 @@ fn hear_event(told: &mut BTreeMap<LegId, Told<'_>>, event: &EventTold, here: &Co
 
 // === impl Told ===
 
-impl Told<'_> {
-    fn hear_webhook(&mut self, webhook: Webhook, arrival: &Arrival, here: &ConversationId) {
+impl<'a> Told<'a> {
+    fn hear_webhook(&mut self, webhook: Webhook<'a>, arrival: &Arrival, here: &ConversationId) {
         let delivered_to = arrival.event.delivery.endpoint;
         let is_fallback = delivered_to == Endpoint::Fallback;
         let endpoint = if is_fallback { webhook.stands_for() } else { delivered_to };
@@ -201,7 +201,7 @@ impl Told<'_> {
         let statuses = statuses.into_statuses();
         let webhooks = &self.webhooks;
         let first =
-            |read: fn(&Webhook) -> Option<String>| webhooks.iter().find_map(|told| read(&told.webhook));
+            |read: fn(&Webhook<'a>) -> Option<String>| webhooks.iter().find_map(|told| read(&told.webhook));
         let last = webhooks.iter().rev();
         let is_answered_here = webhooks.iter().any(|told| told.endpoint == Endpoint::Answer);
         let in_list = |read: fn(&ListedCall) -> Option<String>| listed.and_then(read);

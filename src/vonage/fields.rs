@@ -1,0 +1,101 @@
+//! The fields of one JSON object, each left as it is written until it is asked for: a webhook is read before it is
+//! acknowledged, and most of what it says is only looked at.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Keys with what is under them, in the order in which they were written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, Field<'a>)>);
+
+/// What is under one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Field<'a> {
+    Json(Cow<'a, str>),
+    Text(String),
+}
+
+impl<'a> Fields<'a> {
+    /// Adds a parameter of a query, unless there is one of that name. Arrays and objects come as JSON.
+    pub(super) fn add_parameter(&mut self, key: String, value: String) {
+        if self.get(&key).is_some() {
+            return;
+        }
+        let is_nested = value.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(&value).is_ok();
+        let field = if is_nested { Field::Json(Cow::Owned(value)) } else { Field::Text(value) };
+        self.0.push((Cow::Owned(key), field));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether there is something under `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|field| !matches!(field, Field::Json(json) if json == "null"))
+    }
+
+    /// The text under `key`; numbers and booleans count as their text, as it was written, and empty text as nothing.
+    pub(super) fn text(&self, key: &str) -> Option<Cow<'_, str>> {
+        let text = match self.get(key)? {
+            Field::Text(text) => Cow::Borrowed(text.as_str()),
+            Field::Json(json) => match json.as_bytes().first()? {
+                b'"' => serde_json::from_str::<Text<'_>>(json).ok()?.0,
+                b'{' | b'[' | b'n' => return None,
+                _ => Cow::Borrowed(&**json),
+            },
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The text under the first of `keys` that has one.
+    pub(super) fn first_text(&self, keys: &[&str]) -> Option<Cow<'_, str>> {
+        keys.iter().find_map(|key| self.text(key))
+    }
+
+    /// The object under `key`.
+    pub(super) fn object(&self, key: &str) -> Option<Fields<'_>> {
+        match self.get(key)? {
+            Field::Json(json) => serde_json::from_str(json).ok(),
+            Field::Text(_) => None,
+        }
+    }
+
+    /// Of what is written twice the last counts, as for every reader that makes a table of an object.
+    fn get(&self, key: &str) -> Option<&Field<'a>> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, field)| field)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object)
+    }
+}
+
+struct Object;
+
+/// A text without its quotes, borrowed if there are no escapes in it.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        // A webhook has about a dozen.
+        let mut fields = Vec::with_capacity(16);
+        while let Some((Text(key), json)) = map.next_entry::<_, &RawValue>()? {
+            fields.push((key, Field::Json(Cow::Borrowed(json.get()))));
+        }
+        Ok(Fields(fields))
+    }
+}
