@@ -91,7 +91,8 @@ impl Server {
                 Some(_) = connections.join_next() => {}
                 (slot, stream, peer) = self.accept(&slots) => {
                     let connection = Connection { stream, peer, router: self.router.clone() };
-                    let served = connection.serve(self.bounds.head_timeout, stop.clone());
+                    // Its own: each poll locks the token, and the connections would wait for each other.
+                    let served = connection.serve(self.bounds.head_timeout, stop.child_token());
                     connections.spawn(async move { served.await; drop(slot) });
                 }
             }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request as HttpRequest, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, Method as HttpMethod, Uri};
 use axum::response::Response;
 use axum::routing::{any, get};
@@ -39,9 +39,10 @@ impl Webhooks {
     pub fn router(self) -> Router {
         let livez = Router::new().route("/livez", get(health::livez).fallback(problem::only_get));
         let routes = Endpoint::ALL.into_iter().fold(livez, |routes, endpoint| {
-            let take = async move |State(webhooks): State<Self>, path: Application, request: HttpRequest| {
-                webhooks.take(endpoint, path, request).await
-            };
+            let take =
+                async move |State(webhooks): State<Arc<Self>>, path: Application, request: HttpRequest| {
+                    webhooks.take(endpoint, path, request).await
+                };
             let name = endpoint.as_str();
             routes
                 .route(&format!("/webhooks/{name}"), any(take))
@@ -50,12 +51,12 @@ impl Webhooks {
         routes
             .fallback(problem::no_such_path)
             .layer(CatchPanicLayer::custom(problem::panicked))
-            .with_state(self)
+            .with_state(Arc::new(self))
     }
 
     /// Takes one request. The reply follows the commit, except where a caller waits and the store is slow.
     async fn take(
-        self,
+        &self,
         endpoint: Endpoint,
         path: Application,
         request: HttpRequest,
@@ -78,18 +79,14 @@ impl Webhooks {
     ) -> Result<Request, Problem> {
         let (head, body) = request.into_parts();
         let method = method(endpoint, &head.method).map_err(|problem| self.refused("method", problem))?;
-        let content_type = text_header(&head.headers, CONTENT_TYPE.as_str());
+        let content_type = text_header(&head.headers, &CONTENT_TYPE);
         if method == Method::Post && !content_type.as_deref().is_none_or(is_json) {
             return Err(self.refused("content type", Problem::not_json()));
         }
         let body = self.body(body).await?;
         let delivery =
             Delivery { endpoint, method, query: query(&head.uri), content_type, body: body.into() };
-        Ok(Request {
-            delivery,
-            authorization: text_header(&head.headers, AUTHORIZATION.as_str()),
-            application,
-        })
+        Ok(Request { delivery, authorization: text_header(&head.headers, &AUTHORIZATION), application })
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Problem> {
@@ -134,11 +131,14 @@ fn method(endpoint: Endpoint, method: &HttpMethod) -> Result<Method, Problem> {
 
 /// `application/json`, or a type built on it, whatever its parameters.
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") || {
+        let essence = essence.to_ascii_lowercase();
+        essence.starts_with("application/") && essence.ends_with("+json")
+    }
 }
 
-fn text_header(headers: &HeaderMap, name: &str) -> Option<String> {
+fn text_header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
