@@ -29,8 +29,6 @@ pub fn backoff(failures: u32, jitter: f64) -> SignedDuration {
 pub struct Known {
     /// The number of the newest snapshot.
     pub snapshot: u32,
-    /// When that snapshot was last seen to be current.
-    pub confirmed_at: Timestamp,
     /// Vonage's event count at that snapshot.
     pub sequence_number: Option<i64>,
     /// The digest of that snapshot's conversation document.

@@ -41,28 +41,24 @@ impl Patience {
             conversation_id: lease.conversation_id.clone(),
             asked: lease.asked,
             finding,
-            state: self.next(lease, look, circumstances),
+            state: self.next(&lease.state, look, circumstances),
             settled_at: circumstances.now,
         }
     }
 
-    fn next(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> FetchState {
-        let before = &lease.state;
+    fn next(self, before: &FetchState, look: &Look, circumstances: Circumstances) -> FetchState {
         let Circumstances { state, now, jitter } = circumstances;
         match look {
             Look::Seen { sighting: Sighting { region, .. }, has_more_events }
             | Look::Unchanged { region, has_more_events, .. } => {
                 let before = FetchState { region: region.clone(), ..before.clone() };
-                if *has_more_events { events(&before, now) } else { self.follow(&before, now, state) }
+                if *has_more_events { events(&before, now) } else { self.follow(&before, circumstances) }
             }
             // It goes on where it was cut: what was read is known.
             Look::Events(list) if !list.is_whole => events(before, now),
             Look::EventsUnread if state == State::Ended => self.without_events(before, circumstances),
-            // What is left of the events is asked for after the next look, which they do not put off.
-            Look::Events(_) | Look::NoEventList | Look::EventsUnread => {
-                let looked_at = lease.known.as_ref().map_or(now, |known| known.confirmed_at);
-                self.follow(before, looked_at, state)
-            }
+            // What is left of the events is asked for after the next look.
+            Look::Events(_) | Look::NoEventList | Look::EventsUnread => self.follow(before, circumstances),
             // After the end a 404 is what is to be expected, whether or not the conversation was ever seen.
             Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },
@@ -90,8 +86,9 @@ impl Patience {
     }
 
     /// A conversation that answers is looked at again for as long as it goes on.
-    fn follow(self, before: &FetchState, looked_at: Timestamp, state: State) -> FetchState {
-        let due_at = (state == State::Live).then(|| looked_at + self.poll_interval);
+    fn follow(self, before: &FetchState, circumstances: Circumstances) -> FetchState {
+        let Circumstances { state, now, .. } = circumstances;
+        let due_at = (state == State::Live).then(|| now + self.poll_interval);
         FetchState { due_at, ..fresh(before) }
     }
 

@@ -260,8 +260,13 @@ async fn an_unchanged_conversation_costs_one_request_and_tells_whether_events_we
     scene.put_file(&format!("/members/{ALICE}"), "v0.3_get_member_isSystem.json");
     scene.put_file(&format!("/members/{BOB}"), "v1_get_member_invited.json");
     let first = seen(scene.look(None).await);
-    let (sequence_number, conversation) = (first.sequence_number, first.documents[0].digest);
-    let known = |last_event_id| Known { sequence_number, conversation, ..known(last_event_id) };
+    let known = |last_event_id| Known {
+        snapshot: 1,
+        sequence_number: first.sequence_number,
+        conversation: first.documents[0].digest,
+        last_event_id,
+        has_no_event_list: false,
+    };
     let before = scene.asked().len();
     for (last, left) in [(8, false), (7, true)] {
         let look = scene.look(Some(&known(Some(last)))).await;
@@ -463,7 +468,6 @@ fn event(id: i64) -> Value {
 fn known(last_event_id: Option<i64>) -> Known {
     Known {
         snapshot: 1,
-        confirmed_at: Timestamp::UNIX_EPOCH,
         sequence_number: Some(6),
         conversation: Digest::of(b"older"),
         last_event_id,

@@ -567,7 +567,6 @@ async fn a_lease_knows_the_newest_version() {
     let known = place.lease(3).await.remove(0).known;
     let expected = Known {
         snapshot: 2,
-        confirmed_at: at(2),
         sequence_number: Some(8),
         conversation: Digest::of(b"y"),
         last_event_id: None,

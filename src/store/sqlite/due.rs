@@ -119,7 +119,7 @@ async fn set_aside(
 async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result<Option<Known>, StoreError> {
     const SNAPSHOTS: Table = Table("snapshots");
     let row = query(
-        "SELECT snapshots.number, snapshots.confirmed_at, snapshots.sequence_number, documents.digest,
+        "SELECT snapshots.number, snapshots.sequence_number, documents.digest,
              coalesce(snapshots.last_event_id = ?2, FALSE) AS has_no_event_list,
              (SELECT nullif(max(last_event_id), ?2) FROM snapshots WHERE conversation_id = ?1) AS last_event_id
          FROM snapshots
@@ -138,7 +138,6 @@ async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result
         let digest = Digest::from_bytes(SNAPSHOTS.get(&row, "digest")?);
         Ok(Known {
             snapshot: SNAPSHOTS.get(&row, "number")?,
-            confirmed_at: SNAPSHOTS.instant(&row, "confirmed_at")?,
             sequence_number: SNAPSHOTS.get(&row, "sequence_number")?,
             conversation: digest.ok_or(SNAPSHOTS.corrupt("digest"))?,
             last_event_id: SNAPSHOTS.get(&row, "last_event_id")?,
