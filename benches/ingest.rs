@@ -19,10 +19,15 @@ use conversationd::config::{Config, Environment};
 use conversationd::daemon::{self, Listeners};
 use conversationd::domain::clock::SystemClock;
 use conversationd::store::{self, Stale};
+use mimalloc::MiMalloc;
 use reqwest::header::CONTENT_TYPE;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+/// The daemon's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Connections, each with one request under way.
 const CONNECTIONS: u64 = 64;

@@ -67,11 +67,6 @@
 //! Those who [follow along](http::query::stream) read what was [added](store::Store::changes) behind their own place
 //! in the logs, whenever [something was written](store::Store::written).
 
-/// A webhook is allocated on the thread that receives it and freed on the one that writes it. The system's
-/// allocator makes these two wait for each other, thousands of times a second.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub mod cli;
 pub mod config;
 pub mod daemon;
