@@ -255,7 +255,11 @@ impl<L: List> Lines<L> {
 fn ndjson<T: Serialize>(items: &[T]) -> Bytes {
     let mut lines = Vec::new();
     for item in items {
+        let start = lines.len();
         serde_json::to_writer(&mut lines, item).expect("texts, numbers and JSON are always JSON");
+        // A stored body is told to the byte, and may have line breaks. In JSON they are between its parts only.
+        let breaks = lines[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
+        breaks.for_each(|byte| *byte = b' ');
         lines.push(b'\n');
     }
     lines.into()
