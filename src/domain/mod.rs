@@ -12,6 +12,7 @@ pub mod gap;
 pub mod history;
 pub mod ids;
 pub mod instant;
+pub mod json;
 pub mod number;
 pub mod reader;
 pub mod reply;

@@ -24,7 +24,7 @@ use crate::flow::receive::{Receiver, Request};
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the public listener works with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Webhooks {
     /// Takes webhooks in.
     pub receiver: Arc<Receiver>,

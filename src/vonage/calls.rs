@@ -9,6 +9,7 @@ use super::member::endpoint;
 use super::requests::{PAGE_SIZE, trusted_link, with_segments};
 use crate::domain::call::ListedCall;
 use crate::domain::ids::{ConversationId, LegId};
+use crate::domain::json::value_in;
 
 /// A page of the list, or one call by itself as a page of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl CallsPage {
     /// no JSON.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        let page: Value = serde_json::from_slice(body).ok()?;
+        let page = value_in(body)?;
         if let Some(call) = page.as_object().and_then(listed_call) {
             return Some(Self { calls: vec![call], next: None, count: None, next_index: None });
         }

@@ -7,6 +7,7 @@ use super::json::{self, Object};
 use super::member::{self, Sound};
 use crate::domain::conversation::Channel;
 use crate::domain::ids::{LegId, MemberId};
+use crate::domain::json::value_in;
 
 /// `GET …/conversations/{id}`.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ impl ConversationDocument {
     /// Reads the body of an answer; `None` when it is no JSON object.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        read_object(body).map(Self)
+        json::object_in(body).map(Self)
     }
 
     /// Whether it is a conversation at all: every family's has an id.
@@ -84,7 +85,7 @@ impl MembersPage {
     /// `None` when it is no JSON.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        let (members, next) = json::page(serde_json::from_slice(body).ok()?, "members")?;
+        let (members, next) = json::page(value_in(body)?, "members")?;
         Some(Self { members: member_documents(&members), next })
     }
 }
@@ -97,7 +98,7 @@ impl MemberDocument {
     /// Reads the body of `GET …/members/{id}`; `None` when it is no JSON object.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        read_object(body).map(Self)
+        json::object_in(body).map(Self)
     }
 
     /// The member. Without one there is nobody to speak of.
@@ -171,13 +172,6 @@ impl MemberDocument {
     /// The user behind the member, where it is an object of its own.
     pub(super) fn user(&self) -> Option<&Object> {
         json::object(json::object(&self.0, "_embedded")?, "user").or_else(|| json::object(&self.0, "user"))
-    }
-}
-
-fn read_object(body: &[u8]) -> Option<Object> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => Some(object),
-        _ => None,
     }
 }
 

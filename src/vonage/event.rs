@@ -9,6 +9,7 @@ use super::json::{self, Object};
 use super::member::{self, Sound};
 use crate::domain::conversation::Channel;
 use crate::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
+use crate::domain::json::value_in;
 
 /// One event of a conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,23 +151,26 @@ impl EventsPage {
     /// it is no JSON.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        let (events, next) = json::page(serde_json::from_slice(body).ok()?, "events")?;
+        let (events, next) = json::page(value_in(body)?, "events")?;
         Some(Self { events: events.iter().filter_map(ConversationEvent::read).collect(), next })
     }
+}
+
+fn has_type(event: &Object) -> bool {
+    event.get("type").is_some_and(Value::is_string)
 }
 
 impl ConversationEvent {
     /// Reads an event; `None` when it is no JSON object or has no type.
     #[must_use]
     pub fn read(event: &Value) -> Option<Self> {
-        let event = event.as_object().filter(|event| event.get("type").is_some_and(Value::is_string))?;
-        Some(Self(event.clone()))
+        event.as_object().filter(|event| has_type(event)).cloned().map(Self)
     }
 
     /// Reads the body of a webhook; `None` when it is no JSON object or has no type.
     #[must_use]
     pub fn from_slice(body: &[u8]) -> Option<Self> {
-        Self::read(&serde_json::from_slice(body).ok()?)
+        json::object_in(body).filter(has_type).map(Self)
     }
 
     /// The event as Vonage wrote it.

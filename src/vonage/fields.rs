@@ -2,11 +2,11 @@
 //! acknowledged, and most of what it says is only looked at.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
+
+use crate::domain::json::{self, Pairs};
 
 /// Keys with what is under them, in the order in which they were written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
         let text = match self.get(key)? {
             Field::Text(text) => Cow::Borrowed(text.as_str()),
             Field::Json(json) => match json.as_bytes().first()? {
-                b'"' => serde_json::from_str::<Text<'_>>(json).ok()?.0,
+                b'"' => json::text_in(json)?,
                 b'{' | b'[' | b'n' => return None,
                 _ => Cow::Borrowed(&**json),
             },
@@ -73,29 +73,12 @@ impl<'a> Fields<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object)
+        Pairs::deserialize(deserializer).map(|Pairs(fields)| Self(fields))
     }
 }
 
-struct Object;
-
-/// A text without its quotes, borrowed if there are no escapes in it.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> Visitor<'de> for Object {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        // A webhook has about a dozen.
-        let mut fields = Vec::with_capacity(16);
-        while let Some((Text(key), json)) = map.next_entry::<_, &RawValue>()? {
-            fields.push((key, Field::Json(Cow::Borrowed(json.get()))));
-        }
-        Ok(Fields(fields))
+impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|json| Self::Json(Cow::Borrowed(json.get())))
     }
 }

@@ -4,8 +4,18 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use serde_json::{Map, Value};
 
+use crate::domain::json::value_in;
+
 /// A JSON object.
 pub(super) type Object = Map<String, Value>;
+
+/// As [`value_in`], where it is an object.
+pub(super) fn object_in(text: &[u8]) -> Option<Object> {
+    match value_in(text)? {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}
 
 /// The text under `key`; numbers and booleans count as their text, empty text as nothing.
 pub(super) fn text(object: &Object, key: &str) -> Option<String> {

@@ -1,10 +1,10 @@
 //! Replaces secrets in a document before it is stored. Every other byte stays as Vonage sent it.
 
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::domain::json::Pairs;
 
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
@@ -75,7 +75,7 @@ impl<'a> Search<'a> {
     }
 
     fn object(&mut self, object: &'a RawValue) {
-        let Ok(Entries(entries)) = serde_json::from_str::<Entries<'_>>(object.get()) else { return };
+        let Ok(Pairs(entries)) = serde_json::from_str::<Pairs<'_, &RawValue>>(object.get()) else { return };
         let has_password = entries.iter().any(|(key, _)| plain(key).contains("password"));
         for (key, value) in entries {
             let key = plain(&key);
@@ -96,7 +96,13 @@ impl<'a> Search<'a> {
     }
 
     fn address(&mut self, value: &'a RawValue) {
-        let Ok(text) = serde_json::from_str::<String>(value.get()) else { return };
+        let Ok(text) = serde_json::from_str::<String>(value.get()) else {
+            // Half a surrogate pair: what cannot be read cannot be searched, and every address has a colon.
+            if value.get().contains(':') {
+                self.replace(value, REDACTED);
+            }
+            return;
+        };
         if let Some(clean) = address_without_secrets(&text) {
             self.replace(value, &clean);
         }
@@ -161,31 +167,4 @@ fn spliced(text: &str, replacements: Vec<(Range<usize>, String)>) -> String {
     }
     clean.push_str(&text[copied..]);
     clean
-}
-
-/// The entries of an object in their order, with repeated keys, and with values that remember where they stand.
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(EntriesVisitor)
-    }
 }

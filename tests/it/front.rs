@@ -302,6 +302,23 @@ async fn unsigned_webhooks_belong_to_the_application_in_the_path() {
 }
 
 #[tokio::test]
+async fn an_rtc_event_with_a_part_that_cannot_be_read_is_still_one() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    let event = r#"{"id": 7, "type": "member:joined", "conversation_id": "CON-7", "timestamp": "2026-03-09T10:15:30Z",
+        "body": {"user": {"display_name": "\ud83d"}}}"#;
+    let headers = [("content-type", "application/json")];
+    for body in [event.to_owned(), event.replace("\\ud83d", "Bob")] {
+        let reply = daemon.webhook(Method::POST, "/webhooks/rtc", &headers, body).await;
+        assert_eq!(reply.status, StatusCode::NO_CONTENT);
+    }
+    let table = daemon.get("/v1/webhooks?format=csv").await.text;
+    let mut table = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 1, "one event, twice: {rows:?}");
+    assert_eq!((&rows[0][2], &rows[0][3], &rows[0][9]), ("member:joined", "CON-7", "2"));
+}
+
+#[tokio::test]
 async fn an_rtc_event_may_name_its_application_itself() {
     let daemon = of_two("off").await;
     let event = |conversation: &str, application: &str| {

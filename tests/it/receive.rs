@@ -122,6 +122,31 @@ async fn an_object_of_an_unknown_kind_is_taken_and_counted() {
     daemon.wait_for_path(&path, |list| list["items"][0]["kind"] == "unknown").await;
 }
 
+#[tokio::test]
+async fn a_body_that_no_table_can_hold_is_told_in_every_format() {
+    let daemon = unsigned().await;
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+    for odd in ["1e999", r#""\ud800""#, &deep] {
+        let body = format!(
+            "{{\"conversation_uuid\": \"{CONVERSATION}\",\n \"uuid\": \"a\", \"status\": \"ringing\",\r\n \"odd\": {odd}}}"
+        );
+        assert_eq!(daemon.post_event(body.clone()).await.status, StatusCode::NO_CONTENT);
+        let path = format!("/v1/conversations/{CONVERSATION}/webhooks");
+        daemon.wait_for(CONVERSATION, |one| one["status"] == "ringing").await;
+        let json = daemon.get("/v1/webhooks").await;
+        assert!(json.text.contains(&body), "to the byte");
+        for path in [&path, "/v1/webhooks", &format!("/v1/conversations/{CONVERSATION}/timeline")] {
+            let lines = daemon.get(&format!("{path}?format=ndjson")).await.text;
+            assert!(lines.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{lines}");
+            let table = daemon.get(&format!("{path}?format=csv")).await;
+            let mut table = csv::Reader::from_reader(table.text.as_bytes());
+            assert_eq!(table.records().map(Result::unwrap).count(), lines.lines().count(), "{path}");
+        }
+        let table = daemon.get("/v1/webhooks?format=csv&limit=1").await.text;
+        assert!(table.contains(&body.replace('"', "\"\"")), "to the byte: {table}");
+    }
+}
+
 /// A method, a path, headers, a body, and the status that they get.
 type Case<'a> = (Method, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
 

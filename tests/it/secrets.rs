@@ -33,6 +33,20 @@ fn the_secrets_of_a_sip_and_a_websocket_member_are_gone_and_every_other_byte_is_
 }
 
 #[test]
+fn what_is_no_text_hides_no_secret() {
+    for odd in [
+        r#"{"\ud800": 1, "password": "hidden"}"#,
+        r#"{"uri": "wss://b/?k=hidden\ud800"}"#,
+        r#"{"a": 1e999, "b": "\udc00", "\ud801": {"token": "hidden"}}"#,
+    ] {
+        let clean = without(odd);
+        assert!(!clean.contains("hidden") && clean.contains("[redacted]"), "{clean}");
+    }
+    let name = r#"{"display_name": "\ud83d"}"#;
+    assert_eq!(without(name), name);
+}
+
+#[test]
 fn a_document_without_secrets_comes_back_byte_for_byte() {
     let with_secrets = ["embedded_sip_member.json", "embedded_websocket_member.json"];
     let files =

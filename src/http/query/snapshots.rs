@@ -19,6 +19,7 @@ use super::{PathOf, Query, tagged};
 use crate::domain::digest::Digest;
 use crate::domain::ids::ConversationId;
 use crate::domain::instant;
+use crate::domain::json::value_in;
 use crate::domain::snapshot::{Digests, Document, Snapshot};
 
 #[derive(Serialize, ToSchema)]
@@ -182,7 +183,10 @@ pub(super) async fn diff(
 
 /// What turns the JSON of one into that of the other.
 fn changes<T: Serialize>(from: &T, to: &T) -> Patch {
-    let json = |value| serde_json::to_value(value).expect("texts, numbers and JSON are always JSON");
+    let json = |value| {
+        let text = serde_json::to_vec(value).expect("texts, numbers and JSON are always JSON");
+        value_in(&text).expect("it was written as JSON")
+    };
     json_patch::diff(&json(from), &json(to))
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Place;
+use crate::domain::json::value_in;
 use crate::vonage::family::Family;
 
 /// Which list.
@@ -38,7 +39,7 @@ impl EmbeddedEvents {
     /// Where this page has them; `Bare` when it is no page.
     #[must_use]
     pub fn of(page: &[u8]) -> Self {
-        let page: Value = serde_json::from_slice(page).unwrap_or_default();
+        let page = value_in(page).unwrap_or_default();
         if page["_embedded"].is_object() { Self::Named } else { Self::Bare }
     }
 }
