@@ -33,10 +33,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const CONNECTIONS: u64 = 64;
 
 /// How long each side is asked at a time.
-const ROUND: Duration = Duration::from_secs(3);
+const ROUND: Duration = Duration::from_secs(1);
 
 /// How often each side is asked; an odd number has a median.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 21;
 
 /// Events of one conversation: a call with two legs has eight.
 const EVENTS_PER_CALL: u64 = 8;
