@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
-use crate::domain::json::Pairs;
+use crate::domain::json::{Pairs, text_in};
 
 /// What stands where a secret stood.
 const REDACTED: &str = "[redacted]";
@@ -96,7 +96,7 @@ impl<'a> Search<'a> {
     }
 
     fn address(&mut self, value: &'a RawValue) {
-        let Ok(text) = serde_json::from_str::<String>(value.get()) else {
+        let Some(text) = text_in(value.get()) else {
             // Half a surrogate pair: what cannot be read cannot be searched, and every address has a colon.
             if value.get().contains(':') {
                 self.replace(value, REDACTED);

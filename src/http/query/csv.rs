@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::domain::json::text_in;
+
 /// More digits than a spreadsheet's numbers have would be rounded.
 const MOST_DIGITS: usize = 15;
 
@@ -64,7 +66,7 @@ fn cell(part: Option<&RawValue>) -> String {
     if let Ok(items) = serde_json::from_str::<Vec<IgnoredAny>>(json) {
         return items.len().to_string();
     }
-    serde_json::from_str::<String>(json).map_or_else(|_| json.to_owned(), |text| harmless(&text))
+    text_in(json).map_or_else(|| json.to_owned(), |text| harmless(&text))
 }
 
 fn harmless(text: &str) -> String {
