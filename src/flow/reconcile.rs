@@ -151,7 +151,7 @@ impl Parts {
             let Calls { calls, until } = client.calls(since, now).await?;
             let list = CallList { application_id: application.clone(), since, until, calls };
             let discovery = self.store.keep_listed(list).await?;
-            if discovery.legs > 0 {
+            if discovery.legs > 0 || discovery.owed > 0 {
                 self.found.iter().for_each(Wake::wake);
             }
             unannounced += discovery.unannounced.len();

@@ -202,7 +202,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError>;
 
     /// Makes every look due at `now` that waits for later because Vonage did not answer an application or refused
-    /// its token.
+    /// its token, and those at conversations that were seen before and given up because Vonage did not answer.
     async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Keeps what was found without a lease, as [`Store::settle`] does, and leaves what is owed as it is.
@@ -326,8 +326,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn gaps_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Gap>, StoreError>;
 
     /// Keeps a list of calls: its legs, and how far it goes. Their conversations are known from then on, and
-    /// stale where there is news. One of which there is news, that has a leg that is not over, and that was never
-    /// seen, is owed a look at once.
+    /// stale where there is news. One that has a leg that is not over is owed a look at once if there is news of it
+    /// and it was never seen, or if it was given up although Vonage may know it.
     async fn keep_listed(&self, list: CallList) -> Result<Discovery, StoreError>;
 
     /// Until when the calls of an application are listed completely: before that there is nothing to be found.

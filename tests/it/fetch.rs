@@ -270,6 +270,27 @@ async fn a_look_that_fails_for_too_long_is_given_up_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_given_up_in_an_outage_is_looked_at_when_vonage_answers_again() {
+    let (mut world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    world.more = "requests_per_second = 500\nevents = false";
+    let daemon = world.start().await;
+    let (talk, _) = tutorial_in_two();
+    let last = talk.webhooks().last().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(last).await.is_accepted());
+    daemon.wait_for(TUTORIAL, is_captured).await;
+    daemon.vonage.answer_next(1000, Fault::Status(503));
+    let timeline = format!("/v1/conversations/{TUTORIAL}/timeline");
+    for (minutes, outcome) in [(1, "failing"), (11, "given_up")] {
+        daemon.advance(&clock, SignedDuration::from_mins(minutes));
+        daemon.wait_for_path(&timeline, |entries| entries.to_string().contains(outcome)).await;
+    }
+    daemon.vonage.answer_properly();
+    daemon.vonage.play(&Call::inbound(1, clock.now()), Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["last_at"] == "2018-10-25T09:38:40.000Z").await;
+}
+
+#[tokio::test]
 async fn the_rate_is_kept_however_many_calls_there_are() {
     let world = World { members: Members::Listed, more: "requests_per_second = 10", ..World::default() };
     let daemon = world.start().await;

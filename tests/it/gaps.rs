@@ -296,6 +296,26 @@ async fn a_call_that_nobody_announces_is_found_while_it_lasts() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_given_up_is_found_while_it_lasts() {
+    let (world, clock) = connected();
+    let daemon = World { reconcile: "30m", ..world }.start().await;
+    wait_for_lists(&daemon, 1).await;
+    let (begun, _) = cut(Call::inbound(1, start()), 20);
+    daemon.vonage.play(&begun, Pace::AtOnce).await;
+    let id = begun.conversation.as_str();
+    daemon.wait_for(id, is_captured).await;
+    daemon.vonage.answer_always(&format!("/v0.3/conversations/{id}"), Fault::Status(503));
+    let timeline = format!("/v1/conversations/{id}/timeline");
+    for (minutes, outcome) in [(1, "failing"), (11, "given_up")] {
+        daemon.advance(&clock, SignedDuration::from_mins(minutes));
+        daemon.wait_for_path(&timeline, |entries| entries.to_string().contains(outcome)).await;
+    }
+    daemon.vonage.answer_properly();
+    daemon.advance(&clock, SignedDuration::from_mins(18));
+    daemon.wait_for(id, |one| one["capture"]["last_at"] == "2026-03-09T10:45:50.000Z").await;
+}
+
+#[tokio::test]
 async fn more_calls_than_one_list_holds_are_listed_in_parts() {
     let (world, clock) = connected();
     let daemon = world.start().await;

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::support::data;
 
 /// The SHA-384 of each released migration: what was applied somewhere must never change.
-const RELEASED: [(i64, &str); 8] = [
+const RELEASED: [(i64, &str); 9] = [
     (1, "191d5d6a71d4f3d8e5397a7bd9250d431ba76a453ea3b14589cf161b464e4c00cb9e776f82dda446c7b199793443ba43"),
     (2, "95eb312ce0adfbe1176324b65540c5efeec8c5b0bbfbae27761b09ff4085fee16de373f59b45e9eca560be09641037bc"),
     (3, "7b801dddd185596b89c4ff547faea999c50187a79558a684cf634f0836c8340ef1e3ac73f9914312408e2d6f8adb1a04"),
@@ -25,6 +25,7 @@ const RELEASED: [(i64, &str); 8] = [
     (6, "f12dec152702adef387d668f7f15494b153193a1666f57f25f1a6e3a11ad16530fc1b8bfbedc789b4b71155afb4e5f55"),
     (7, "3a831e423895e54489836c52fa7100c00512137323bb2cc5386027f26d6f611a8e417e71a91cff9b5490cdffa2ec0ed0"),
     (8, "2259169ad8f8a5f05b4648e7c6de1ae11ddf163f67b14dfea6101f361b18bd1ccfd68938c8a1c72e41354b2f02f4d0ae"),
+    (9, "1f7b56d10b84710ee480c7a1be3138c6fded8362daeb6ca2b67208bf2525ae87f8501514c6d6757d3808f6ea83a2da69"),
 ];
 
 #[test]

@@ -613,14 +613,7 @@ async fn what_is_owed_next_is_what_the_settlement_says() {
         region: Some(Region::parse("api-eu-3.vonage.com").unwrap()),
         urgency: Urgency::Last,
     };
-    let settlement = Settlement {
-        conversation_id: conversation("CON-1"),
-        asked: lease.asked,
-        finding: Finding::Nothing,
-        state: state.clone(),
-        settled_at: at(6),
-    };
-    place.store.settle(settlement).await.unwrap();
+    place.settle_as(&lease, Finding::Nothing, state.clone(), 6).await;
     assert_eq!(place.store.next_due().await.unwrap(), Some(at(7)));
     assert_eq!(place.history("CON-1").await.unwrap().fetch, state);
     assert_eq!(place.lease(7).await[0].state, state);
@@ -645,15 +638,34 @@ async fn what_waits_because_of_an_outage_can_be_made_due() {
         place.store.append(arrival).await.unwrap();
         let lease = place.lease(1).await.remove(0);
         let state = FetchState { due_at: Some(at(30)), trouble, ..nothing_owed() };
-        let (conversation_id, asked) = (lease.conversation_id, lease.asked);
-        let finding = Finding::Nothing;
-        let settlement = Settlement { conversation_id, asked, finding, state, settled_at: at(2) };
-        place.store.settle(settlement).await.unwrap();
+        place.settle_as(&lease, Finding::Nothing, state, 2).await;
     }
     place.store.hasten(&application(APPLICATION), at(5)).await.unwrap();
     let due: Vec<String> =
         place.lease(5).await.iter().map(|lease| lease.conversation_id.to_string()).collect();
     assert_eq!(due, ["CON-1", "CON-2"]);
+}
+
+#[tokio::test]
+async fn what_was_seen_and_given_up_because_of_an_outage_can_be_made_due() {
+    let place = Place::open().await;
+    let seen = || Finding::Seen(sighting(1, &["x"]));
+    for (id, application_id, finding, trouble) in [
+        ("CON-1", APPLICATION, seen(), Trouble::Unreachable),
+        ("CON-2", APPLICATION, Finding::Nothing, Trouble::Unreachable),
+        ("CON-3", APPLICATION, seen(), Trouble::NotYet),
+        ("CON-4", "APP-2", seen(), Trouble::Unreachable),
+    ] {
+        let arrival = NewArrival { application_id: Some(application(application_id)), ..arrival(id, "a", 1) };
+        place.store.append(arrival).await.unwrap();
+        let lease = place.lease(1).await.remove(0);
+        place.settle(&lease, finding, None, 2).await;
+        place.give_up(&lease, trouble, 3).await;
+    }
+    place.store.hasten(&application(APPLICATION), at(5)).await.unwrap();
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(5)));
+    let due = place.lease(5).await;
+    assert_eq!(due.iter().map(|lease| lease.conversation_id.as_str()).collect::<Vec<_>>(), ["CON-1"]);
 }
 
 #[tokio::test]
@@ -1543,6 +1555,34 @@ async fn only_a_call_that_was_never_seen_is_looked_at_because_it_is_listed() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_given_up_is_looked_at_for_as_long_as_it_is_listed_as_one_that_lasts() {
+    let place = Place::open().await;
+    for (id, trouble) in
+        [("CON-1", Trouble::Unreachable), ("CON-2", Trouble::NotYet), ("CON-3", Trouble::Unreachable)]
+    {
+        place.store.append(arrival(id, "a", 1)).await.unwrap();
+        let lease = place.lease(1).await.remove(0);
+        place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await;
+        place.give_up(&lease, trouble, 2).await;
+    }
+    let list = [("CON-1", "answered"), ("CON-2", "answered"), ("CON-3", "completed")]
+        .map(|(id, status)| listed_call(id, "a", status));
+    for (listed_at, legs) in [(10, 3), (20, 0)] {
+        let found = place.store.keep_listed(call_list(0, listed_at, list.to_vec())).await.unwrap();
+        assert_eq!(found, Discovery { legs, unannounced: BTreeSet::new(), owed: 1 });
+        let due = place.lease(listed_at).await;
+        assert_eq!(due.iter().map(|lease| lease.conversation_id.as_str()).collect::<Vec<_>>(), ["CON-1"]);
+        place.give_up(&due[0], Trouble::Unreachable, listed_at).await;
+    }
+    // One that is followed again is owed its next look already.
+    place.store.keep_listed(call_list(0, 30, list.to_vec())).await.unwrap();
+    let lease = place.lease(30).await.remove(0);
+    place.settle(&lease, Finding::Nothing, Some(at(50)), 30).await;
+    let found = place.store.keep_listed(call_list(0, 40, list.to_vec())).await.unwrap();
+    assert_eq!((found, place.store.next_due().await.unwrap()), (Discovery::default(), Some(at(50))));
+}
+
+#[tokio::test]
 async fn a_list_that_comes_during_a_look_owes_another() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "a", 1)).await.unwrap();
@@ -1661,13 +1701,24 @@ impl Place {
         due_at: Option<Timestamp>,
         second: i64,
     ) -> Option<u32> {
-        let settlement = Settlement {
-            conversation_id: lease.conversation_id.clone(),
-            asked: lease.asked,
-            finding,
-            state: FetchState { due_at, ..nothing_owed() },
-            settled_at: at(second),
-        };
+        self.settle_as(lease, finding, FetchState { due_at, ..nothing_owed() }, second).await
+    }
+
+    /// Ends a lease with which looking at a conversation is given up.
+    async fn give_up(&self, lease: &Lease, trouble: Trouble, second: i64) {
+        let state = FetchState { gave_up_at: Some(at(second)), trouble: Some(trouble), ..nothing_owed() };
+        self.settle_as(lease, Finding::Nothing, state, second).await;
+    }
+
+    async fn settle_as(
+        &self,
+        lease: &Lease,
+        finding: Finding,
+        state: FetchState,
+        second: i64,
+    ) -> Option<u32> {
+        let (conversation_id, asked) = (lease.conversation_id.clone(), lease.asked);
+        let settlement = Settlement { conversation_id, asked, finding, state, settled_at: at(second) };
         self.store.settle(settlement).await.expect("the store works")
     }
 

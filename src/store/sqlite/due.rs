@@ -201,7 +201,14 @@ const HASTEN: &str = "
     UPDATE fetches SET due_at = ?2
     WHERE queue BETWEEN 0 AND 4 AND due_at > ?2 AND trouble IN (?3, ?4) AND coalesce(application_id, ?1) = ?1";
 
-/// Makes looks due that wait because of an outage.
+/// What was seen before is looked at again. What was not stays given up: most of those calls are over, and their looks
+/// would go before those at calls that last. One that lasts is in the list of calls.
+const REVIVE: &str = "
+    UPDATE fetches SET due_at = ?2
+    WHERE gave_up_at IS NOT NULL AND due_at IS NULL AND is_seen AND trouble = ?3
+        AND coalesce(application_id, ?1) = ?1";
+
+/// Makes looks due that wait because of an outage, or were given up because of it.
 pub(super) async fn hasten(
     connection: &mut SqliteConnection,
     application: &ApplicationId,
@@ -212,6 +219,12 @@ pub(super) async fn hasten(
         .bind(now.as_microsecond())
         .bind(Trouble::Unreachable.as_str())
         .bind(Trouble::Refused.as_str())
+        .execute(&mut *connection)
+        .await?;
+    query(REVIVE)
+        .bind(application.as_str())
+        .bind(now.as_microsecond())
+        .bind(Trouble::Unreachable.as_str())
         .execute(connection)
         .await?;
     Ok(())
@@ -249,6 +262,7 @@ mod tests {
         ];
         assert_eq!(plan(NEXT_DUE).await, expected);
         assert_eq!(plan(HASTEN).await, ["SEARCH fetches USING INDEX fetches_by_queue (queue>? AND queue<?)"]);
+        assert_eq!(plan(REVIVE).await, ["SEARCH fetches USING INDEX fetches_given_up (gave_up_at>?)"]);
         assert_eq!(plan(UNPOSTED).await, ["SEARCH fetches USING PRIMARY KEY (conversation_id=?)"]);
     }
 }

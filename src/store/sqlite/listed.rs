@@ -10,6 +10,7 @@ use sqlx::{query, query_scalar};
 use super::rows::Table;
 use super::{Discovery, StoreError};
 use crate::domain::call::{CallList, ListedCall};
+use crate::domain::fetch::Trouble;
 use crate::domain::ids::{ApplicationId, ConversationId, LegId};
 
 const TABLE: Table = Table("listed_calls");
@@ -39,6 +40,7 @@ pub(super) async fn keep(
         .bind(&rows)
         .bind(&changed)
         .bind(list.until.as_microsecond())
+        .bind(Trouble::NotYet.as_str())
         .execute(&mut *connection)
         .await?
         .rows_affected();
@@ -116,12 +118,14 @@ const KNOW: &str = "
     SET application_id = coalesce(application_id, excluded.application_id), looks = looks + 1";
 
 /// A call that lasts and was never seen is looked at at once, if anything new is told of it: one that Vonage
-/// lists but does not show is not asked for over and over. A look that is under way may have come too early.
+/// lists but does not show is not asked for over and over. A look that is under way may have come too early. What
+/// was given up for another reason than that Vonage does not show it is looked at again for as long as it lasts.
 const OWE: &str = "
     UPDATE fetches SET due_at = min(coalesce(due_at, ?3), ?3), asked = asked + 1
     WHERE conversation_id IN (SELECT value->>'$[0][0]' FROM json_each(?1) WHERE NOT value->>'$[0][3]')
-        AND conversation_id IN (SELECT value FROM json_each(?2))
-        AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id)";
+        AND (gave_up_at IS NOT NULL AND trouble <> ?4
+            OR conversation_id IN (SELECT value FROM json_each(?2))
+                AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.conversation_id = fetches.conversation_id))";
 
 /// Until when the application's calls are listed. A leg that was not over then is still to be listed, if it
 /// began after `lasting_since`.
