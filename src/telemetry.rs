@@ -9,6 +9,45 @@ use tracing_subscriber::filter::ParseError;
 
 use crate::domain::stats::Backlog;
 
+/// What is measured: the name and what it says. The README has the same tables for whoever reads them.
+const COUNTERS: [(&str, &str); 7] = [
+    (
+        "conversationd_answers_before_commit_total",
+        "Calls that got their NCCO before their webhook was on disk.",
+    ),
+    ("conversationd_answers_lost_total", "Calls that got their NCCO and whose webhook could not be stored."),
+    (
+        "conversationd_replies_lost_total",
+        "Calls whose NCCO is not in their record, as it could not be stored.",
+    ),
+    (
+        "conversationd_looks_given_up_total",
+        "Conversations whose looks were given up after fetch.give_up_after.",
+    ),
+    ("conversationd_looks_unreadable_total", "Looks that could not be read from the store."),
+    (
+        "conversationd_unannounced_conversations_total",
+        "Conversations that only Vonage's list of calls told of.",
+    ),
+    ("conversationd_streams_dropped_total", "Readers of /v1/stream that were given up."),
+];
+
+/// Counters of each value of a label. Which there will be is not known before they are.
+const LABELLED_COUNTERS: [(&str, &str); 4] = [
+    ("conversationd_webhooks_total", "Webhooks that were taken."),
+    ("conversationd_webhooks_refused_total", "Webhooks that were not taken."),
+    ("conversationd_forwards_total", "Webhooks that were passed on."),
+    ("conversationd_looks_total", "Looks at conversations."),
+];
+
+const GAUGES: [(&str, &str); 5] = [
+    ("conversationd_looks_owed", "Looks that are due and not done."),
+    ("conversationd_looks_owed_oldest_age_seconds", "How long the first of these looks has been due."),
+    ("conversationd_arrivals_uninterpreted", "Webhooks that are stored and not interpreted yet."),
+    ("conversationd_conversations_missed", "Conversations that were not seen, and will not be."),
+    ("conversationd_streams", "Readers of /v1/stream."),
+];
+
 /// One recorder for the process: the facade has no other kind, and daemons in one test process share it.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -35,8 +74,28 @@ pub fn start_metrics() {
         let handle = recorder.handle();
         // Only fails where another recorder is set, and this is the one place that sets one.
         let _ = metrics::set_global_recorder(recorder);
+        describe();
+        begin_at_zero();
         handle
     });
+}
+
+/// Tells the present recorder what the names mean.
+fn describe() {
+    for (name, help) in COUNTERS.into_iter().chain(LABELLED_COUNTERS) {
+        metrics::describe_counter!(name, help);
+    }
+    for (name, help) in GAUGES {
+        metrics::describe_gauge!(name, help);
+    }
+}
+
+/// An alarm on what grows has to see what it grew from.
+fn begin_at_zero() {
+    for (name, _) in COUNTERS {
+        metrics::counter!(name).absolute(0);
+    }
+    metrics::gauge!("conversationd_streams").set(0.0);
 }
 
 /// Everything counted so far, and the backlog of the moment, in Prometheus' text format.
@@ -59,6 +118,7 @@ fn backlog_text(backlog: &Backlog) -> String {
     ];
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
+        describe();
         for (name, value) in gauges {
             if let Some(value) = value {
                 metrics::gauge!(name).set(value);

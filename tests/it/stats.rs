@@ -1,5 +1,6 @@
 //! Each number against a count by hand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversationd::domain::arrival::NewArrival;
@@ -10,8 +11,9 @@ use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::stats::{
     Alike, Arrivals, Backlog, BlindTime, ByCapture, ByState, Conversations, FetchLag, Owed, Span, Stats,
 };
-use conversationd::simulator::{Call, Fault};
+use conversationd::simulator::{Call, Fault, Pace};
 use jiff::SignedDuration;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::daemon::{PATIENCE, World, standing_still_at};
@@ -132,6 +134,26 @@ async fn the_backlog_is_among_the_metrics() {
     for line in expected {
         let (name, _) = line.split_once(' ').unwrap();
         assert_eq!(metrics.matches(&format!("# TYPE {name} gauge\n")).count(), 1, "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn every_metric_says_what_it_is_and_what_can_be_zero_begins_there() {
+    let daemon = World::default().start().await;
+    daemon.vonage.play(&Call::tutorial(), Pace::AtOnce).await;
+    assert_ne!(daemon.webhook(Method::POST, "/webhooks/event", &[], "no JSON").await.status, 204);
+    daemon.wait_for("CON-bc643220-2542-499a-892e-c982c4150c06", |one| one["capture"]["snapshots"] != 0).await;
+    let told = daemon.get("/metrics").await.text;
+    let readme = include_str!("../../README.md");
+    let documented: BTreeSet<&str> = readme.lines().filter_map(|line| line.split('`').nth(1)).collect();
+    let documented = documented.into_iter().filter(|name| name.starts_with("conversationd_"));
+    // Passing on takes an application behind.
+    for name in documented.filter(|name| *name != "conversationd_forwards_total") {
+        assert!(told.contains(&format!("# HELP {name} ")), "{name} in\n{told}");
+    }
+    for name in told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(readme.contains(&format!("| `{name}` |")), "{name} is not in the README");
+        assert_eq!(told.matches(&format!("# HELP {name} ")).count(), 1, "{name} in\n{told}");
     }
 }
 
