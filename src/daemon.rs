@@ -1,5 +1,7 @@
 //! Wires one of each together: ready → serve → drain → stop.
 
+pub mod once;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,15 +9,12 @@ use std::time::Duration;
 
 use axum::Router;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use url::Url;
 
 use crate::config::{Application, Config, Reading};
 use crate::domain::clock::Clock;
-use crate::domain::fetch::{Finding, Urgency};
-use crate::domain::ids::{ApplicationId, ConversationId};
-use crate::domain::snapshot::{Document, EventList, Sighting};
+use crate::domain::ids::ApplicationId;
 use crate::flow::Wake;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
@@ -36,7 +35,7 @@ use crate::lifecycle::{self, End, Lifecycle, Status};
 use crate::store::{self, Store, StoreError};
 use crate::telemetry;
 use crate::upstream::Upstream;
-use crate::vonage::client::{self, Asked, Client, Look};
+use crate::vonage::client::{self, Client};
 use crate::vonage::pace::Pace;
 use crate::vonage::region::RegionHosts;
 use crate::vonage::signature::{Signer, Verifier};
@@ -366,74 +365,4 @@ pub async fn reader(reading: &Reading, clock: Arc<dyn Clock>) -> Result<Query, D
         readiness: Readiness::default(),
         clock,
     })
-}
-
-/// A token of the only application, or of the first.
-///
-/// # Errors
-/// When there is no application, or its key cannot sign.
-pub fn token(
-    config: &Config,
-    clock: &dyn Clock,
-    life: jiff::SignedDuration,
-) -> Result<SecretString, DaemonError> {
-    let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
-    Ok(application.mint.mint(clock.now(), life)?)
-}
-
-/// What a look of [`look`] found.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    sighting: Sighting,
-    events: Option<EventList>,
-}
-
-impl Seen {
-    /// Vonage's answers, in the order they were asked for.
-    pub fn documents(&self) -> impl Iterator<Item = &Document> {
-        let events = self.events.iter().flat_map(|list| &list.documents);
-        self.sighting.documents.iter().chain(events)
-    }
-}
-
-/// Looks at one conversation now.
-///
-/// # Errors
-/// When there is no application, or when Vonage does not tell.
-pub async fn look(config: &Config, clock: Arc<dyn Clock>, id: &ConversationId) -> Result<Seen, DaemonError> {
-    let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
-    let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
-    let clients = clients(config, &pace, &clock)?;
-    let client = clients.get(&application.id).expect("there is a client for each application");
-    let asked = Asked { id, known: None, region: None, urgency: Urgency::Changed };
-    match client.look(asked).await.look {
-        Look::Seen { sighting, has_more_events: true } => match client.events(asked).await {
-            Look::Events(list) => Ok(Seen { sighting, events: Some(list) }),
-            _ => Ok(Seen { sighting, events: None }),
-        },
-        Look::Seen { sighting, .. } | Look::Interrupted(sighting, _) => Ok(Seen { sighting, events: None }),
-        Look::Unchanged { .. } => unreachable!("nothing was known that could be unchanged"),
-        Look::Events(_) | Look::NoEventList | Look::EventsUnread => unreachable!("events were not asked for"),
-        Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),
-        Look::Refused(status) => Err(DaemonError::Refused(status)),
-        Look::NoApplication => Err(DaemonError::NoApplication),
-        Look::Unreachable(failure) => Err(DaemonError::Unreachable(failure)),
-    }
-}
-
-/// Keeps what a look of [`look`] found. A daemon may be running on the same store. Returns the number of the
-/// snapshot.
-///
-/// # Errors
-/// When there is no application, or the store cannot be opened or written.
-pub async fn keep(config: &Config, id: &ConversationId, seen: Seen) -> Result<Option<u32>, DaemonError> {
-    let application = config.applications.first().ok_or(DaemonError::NoApplication)?;
-    let (store, _writer) = store::open_shared(&config.store).await?;
-    let number = store.keep(id, &application.id, Finding::Seen(seen.sighting)).await?;
-    if let Some(list) = seen.events {
-        store.keep(id, &application.id, Finding::Events(list)).await?;
-    }
-    Deriver::new(Arc::clone(&store), Wake::default(), Wake::default()).step().await?;
-    store.close().await;
-    Ok(number)
 }

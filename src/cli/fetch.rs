@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{Failure, clock, print};
 use crate::config::Config;
-use crate::daemon;
+use crate::daemon::once::{self, Kept};
 use crate::domain::ids::ConversationId;
 use crate::domain::snapshot::{Document, DocumentName};
 
@@ -26,7 +26,7 @@ pub(super) struct Fetch {
 impl Fetch {
     /// Prints the conversation's document, and its members' where they come by themselves.
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
-        let seen = daemon::look(&config, clock(), &self.id).await?;
+        let seen = once::look(&config, clock(), &self.id).await?;
         if self.json {
             print(&format!("{}\n", by_name(seen.documents())))?;
         } else {
@@ -35,10 +35,13 @@ impl Fetch {
             });
             shown.try_for_each(|document| print(&format!("{}\n", readable(&document.body))))?;
         }
+        for unseen in &seen.unseen {
+            eprintln!("conversationd: {unseen}");
+        }
         if self.keep {
-            let number = daemon::keep(&config, &self.id, seen).await?;
-            if let Some(number) = number {
-                eprintln!("kept as snapshot {number}");
+            match once::keep(&config, &self.id, seen).await? {
+                Kept::New(number) => eprintln!("kept as snapshot {number}"),
+                Kept::Confirmed(number) => eprintln!("nothing new since snapshot {number}"),
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::{Failure, clock, print};
 use crate::config::Config;
-use crate::daemon;
+use crate::daemon::once;
 
 /// The longest life that Vonage accepts.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -34,7 +34,7 @@ fn life(text: &str) -> Result<SignedDuration, String> {
 impl Jwt {
     /// Prints the token and nothing else.
     pub(super) fn run(self, config: &Config) -> Result<(), Failure> {
-        let token = daemon::token(config, &*clock(), self.ttl)?;
+        let token = once::token(config, &*clock(), self.ttl)?;
         print(&format!("{}\n", token.expose_secret()))
     }
 }

@@ -101,7 +101,9 @@ impl Arguments {
                     eprintln!("conversationd: {failure}");
                 }
                 match failure {
-                    Failure::Configuration(_) => ExitCode::from(EXIT_CONFIGURATION),
+                    Failure::Configuration(_) | Failure::Daemon(DaemonError::NoApplication) => {
+                        ExitCode::from(EXIT_CONFIGURATION)
+                    }
                     Failure::Usage(_) => ExitCode::from(EXIT_USAGE),
                     _ => ExitCode::FAILURE,
                 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use conversationd::simulator::{Action, Call, Pace};
+use conversationd::simulator::{Action, Call, Fault, Members, Pace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -152,6 +152,74 @@ async fn vonage_is_asked_for_conversations_only() {
     let output = run(daemon.directory(), &["fetch", "CON-unknown"], &[]);
     assert!(output.status.code() == Some(1) && errors(&output).contains("(404)"), "{}", errors(&output));
     assert!(!daemon.vonage.requests().is_empty());
+}
+
+/// The tutorial's call at Vonage, while it lasts, and a daemon that never heard of it and has stopped.
+async fn unheard_of() -> TestDaemon {
+    let mut daemon = World { members: Members::Listed, ..World::default() }.start().await;
+    daemon.stop().await;
+    let (mut talk, _) = Call::tutorial().split_at("2018-10-25T09:31:00Z".parse().expect("it is an instant"));
+    talk.steps.retain(|step| matches!(step.action, Action::Change(_)));
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    daemon
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_by_hand_is_kept_once() {
+    let daemon = unheard_of().await;
+    for told in ["kept as snapshot 1\n", "nothing new since snapshot 1\n"] {
+        let output = run(daemon.directory(), &["fetch", TUTORIAL, "--keep"], &[]);
+        assert_eq!((output.status.code(), errors(&output).as_str()), (Some(0), told));
+        assert!(text(&output).contains("NAM-"), "{}", text(&output));
+    }
+    let shown = run(daemon.directory(), &["show", TUTORIAL, "--json"], &[]);
+    let shown: Value = serde_json::from_str(&text(&shown)).unwrap();
+    assert_eq!((&shown["capture"]["state"], &shown["capture"]["snapshots"]), (&json!("captured"), &json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_look_by_hand_could_not_see_is_said() {
+    let daemon = unheard_of().await;
+    for (path, said) in
+        [("/events", "the event list could not be read"), ("/members", "not all members were seen")]
+    {
+        daemon.vonage.answer_properly();
+        daemon.vonage.answer_always(&format!("/v0.3/conversations/{TUTORIAL}{path}"), Fault::Status(500));
+        let output = run(daemon.directory(), &["fetch", TUTORIAL], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(errors(&output).contains(said), "{path}: {}", errors(&output));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_by_hand_asks_with_each_applications_token() {
+    let daemon = unheard_of().await;
+    let file = daemon.directory().join("conversationd.toml");
+    let other = format!(
+        "[[application]]\nid = \"4a1b2c3d-0000-4000-8000-000000000000\"\nprivate_key_file = \"{0}\"\n\
+         signature_secret_file = \"{1}\"\napi_key = \"abcd1234\"\napi_url = \"{2}\"\n[[application]]",
+        daemon.directory().join("private.key").display(),
+        daemon.directory().join("signature.secret").display(),
+        daemon.vonage.api_url(),
+    );
+    let configuration = fs::read_to_string(&file).unwrap().replacen("[[application]]", &other, 1);
+    fs::write(&file, configuration).unwrap();
+    let output = run(daemon.directory(), &["fetch", TUTORIAL, "--keep"], &[]);
+    assert_eq!((output.status.code(), errors(&output).as_str()), (Some(0), "kept as snapshot 1\n"));
+    // Why the first does not work is the more telling of the two.
+    let told = errors(&run(daemon.directory(), &["fetch", "CON-unknown"], &[]));
+    assert!(told.contains("refuses the token (401)"), "{told}");
+}
+
+#[test]
+fn without_an_application_the_configuration_is_what_is_wrong() {
+    let place = TempDir::new().unwrap();
+    fs::write(place.path().join("conversationd.toml"), "webhooks.signatures = \"off\"").unwrap();
+    for arguments in [&["jwt"][..], &["fetch", "CON-1"]] {
+        let output = run(place.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {}", errors(&output));
+        assert!(errors(&output).contains("[[application]]"), "{}", errors(&output));
+    }
 }
 
 #[test]
