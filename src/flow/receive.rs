@@ -1,5 +1,7 @@
 //! A webhook arrives: is it believed, what does it speak of, and is it on disk.
 
+mod said;
+
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +13,11 @@ use crate::domain::ids::{ApplicationId, ConversationId, LegId};
 use crate::domain::reply::{NewReply, Source, Upstream};
 use crate::lifecycle::Lifecycle;
 use crate::store::{Store, StoreError};
-use crate::vonage::event::ConversationEvent;
 use crate::vonage::secrets::without_secrets;
 use crate::vonage::signature::{Refusal, Verifier};
-use crate::vonage::webhook::{Unreadable, Webhook};
+use crate::vonage::webhook::Unreadable;
 
+use self::said::Said;
 use super::refusals::Refusals;
 use super::{Wake, count};
 
@@ -80,7 +82,7 @@ impl ReceiveError {
 }
 
 /// A request at a webhook's address.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// What it carries.
     pub delivery: Delivery,
@@ -153,12 +155,12 @@ impl Receiver {
     ///
     /// # Errors
     /// When it is not to be believed, cannot be read, or could not be stored.
-    pub async fn receive(&self, request: &Request) -> Result<Taken, ReceiveError> {
+    pub async fn receive(&self, request: Request) -> Result<Taken, ReceiveError> {
+        let application = match &request.application {
+            Some(path) => self.served(path),
+            None => self.only_application(),
+        };
         self.take(request).await.inspect_err(|why| {
-            let application = match &request.application {
-                Some(path) => self.served(path),
-                None => self.only_application(),
-            };
             self.0.refusals.note(why.reason(), application, why.detail());
         })
     }
@@ -169,7 +171,7 @@ impl Receiver {
         &self.0.refusals
     }
 
-    async fn take(&self, request: &Request) -> Result<Taken, ReceiveError> {
+    async fn take(&self, request: Request) -> Result<Taken, ReceiveError> {
         let (taken, arrival) = self.believed(request)?;
         if taken.stands_for == Endpoint::Answer {
             self.append_patiently(arrival).await;
@@ -242,72 +244,44 @@ impl Receiver {
     }
 
     /// Everything up to the store: who sent it, and what it speaks of.
-    fn believed(&self, request: &Request) -> Result<(Taken, NewArrival), ReceiveError> {
+    fn believed(&self, request: Request) -> Result<(Taken, NewArrival), ReceiveError> {
         let Request { delivery, authorization, application } = request;
         let received_at = self.0.clock.now();
         let (origin, signed_for) = match &self.0.verifier {
             None => (Origin::Unverified, None),
             Some(verifier) => {
                 let signed_for =
-                    verifier.verify(authorization.as_deref(), delivery, received_at).map_err(refused)?;
+                    verifier.verify(authorization.as_deref(), &delivery, received_at).map_err(refused)?;
                 (Origin::Signed, signed_for)
             }
         };
         let named = self.application(signed_for, application.as_deref())?;
-        let webhook = Webhook::read(delivery).map_err(ReceiveError::Unreadable)?;
-        let mut arrival = NewArrival {
-            delivery: delivery.clone(),
-            application_id: named,
+        let said = Said::of(&delivery).map_err(ReceiveError::Unreadable)?;
+        // Anybody can write a body: it is believed only as far as it names one that is served.
+        let said_for = said.application_id.filter(|id| self.0.applications.contains(id));
+        count::arrival(delivery.endpoint, &said.kind);
+        let arrival = NewArrival {
+            delivery,
+            application_id: named.or(said_for).or_else(|| self.only_application().cloned()),
             origin,
-            kind: String::new(),
-            conversation_id: webhook.conversation_id(),
-            transferred_to: webhook.transferred_to(),
-            occurred_at: webhook.timestamp(),
-            event_id: None,
-            region: webhook.region_url(),
-            fallback_reason: None,
+            kind: said.kind,
+            conversation_id: said.conversation_id,
+            transferred_to: said.transferred_to,
+            occurred_at: said.occurred_at,
+            event_id: said.event_id,
+            region: said.region,
+            fallback_reason: said.fallback_reason,
             received_at,
         };
-        let stands_for = match delivery.endpoint {
-            Endpoint::Fallback => webhook.stands_for(),
-            endpoint => endpoint,
-        };
-        match delivery.endpoint {
-            Endpoint::Rtc => self.tell_event(&mut arrival, &webhook),
-            endpoint => {
-                arrival.kind = webhook.kind(stands_for);
-                arrival.fallback_reason = webhook.reason().filter(|_| endpoint == Endpoint::Fallback);
-            }
-        }
-        if arrival.application_id.is_none() {
-            arrival.application_id = self.only_application().cloned();
-        }
-        count::arrival(delivery.endpoint, &arrival.kind);
         let taken = Taken {
             arrival: arrival.identity().digest,
-            endpoint: delivery.endpoint,
-            stands_for,
+            endpoint: arrival.delivery.endpoint,
+            stands_for: said.stands_for,
             conversation_id: arrival.conversation_id.clone(),
             transferred_to: arrival.transferred_to.clone(),
-            leg_id: webhook.leg_id(),
+            leg_id: said.leg_id,
         };
         Ok((taken, arrival))
-    }
-
-    /// What an event of the Conversation API says of itself. One without a type is kept all the same.
-    fn tell_event(&self, arrival: &mut NewArrival, webhook: &Webhook<'_>) {
-        let Some(event) = ConversationEvent::from_slice(&arrival.delivery.body) else {
-            arrival.kind = webhook.kind(Endpoint::Rtc);
-            return;
-        };
-        arrival.kind = event.kind().to_ascii_lowercase();
-        arrival.conversation_id = event.conversation_id();
-        arrival.event_id = event.id();
-        arrival.occurred_at = event.timestamp();
-        if arrival.application_id.is_none() {
-            // Anybody can write a body: it is believed only as far as it names one that is served.
-            arrival.application_id = event.application_id().filter(|id| self.0.applications.contains(id));
-        }
     }
 
     /// The application that signed, else the one in the path.

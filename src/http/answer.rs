@@ -72,18 +72,25 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Whether requests are needed when they were taken in.
+    pub(super) fn passes_on(&self) -> bool {
+        self.of_calls.is_some() || self.to_events.is_some()
+    }
+
     /// The reply to a webhook that was taken in, and what of it belongs to the call's record. Without a forward,
     /// the NCCO to an answer webhook and nothing to everything else: to an event any JSON could be taken for an
-    /// NCCO and replace the call's flow.
-    pub(super) async fn reply(&self, taken: &Taken, request: &Request) -> (Response, Option<Given>) {
+    /// NCCO and replace the call's flow. The request is there where [`passes_on`](Self::passes_on) says so.
+    pub(super) async fn reply(&self, taken: &Taken, request: Option<&Request>) -> (Response, Option<Given>) {
         let forward = match taken.stands_for {
             Endpoint::Answer => self.of_calls.as_ref(),
             Endpoint::Event => self.to_events.as_ref(),
             Endpoint::Fallback | Endpoint::Rtc => None,
         };
-        let forwarded = match forward {
-            Some(forward) => Some(forward.pass(&request.delivery, request.authorization.as_deref()).await),
-            None => None,
+        let forwarded = match (forward, request) {
+            (Some(forward), Some(request)) => {
+                Some(forward.pass(&request.delivery, request.authorization.as_deref()).await)
+            }
+            _ => None,
         };
         let (source, upstream) = match forwarded {
             Some(Forwarded { reply: Some(reply), told }) => {

@@ -1,0 +1,60 @@
+//! What a webhook says of itself before it is interpreted.
+
+use jiff::Timestamp;
+
+use crate::domain::arrival::{Delivery, Endpoint};
+use crate::domain::ids::{ApplicationId, ConversationId, LegId, Region};
+use crate::vonage::event::ConversationEvent;
+use crate::vonage::webhook::{Unreadable, Webhook};
+
+/// As much of it as the log and the reply need.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) stands_for: Endpoint,
+    pub(super) kind: String,
+    pub(super) conversation_id: Option<ConversationId>,
+    pub(super) transferred_to: Option<ConversationId>,
+    pub(super) leg_id: Option<LegId>,
+    pub(super) occurred_at: Option<Timestamp>,
+    pub(super) event_id: Option<i64>,
+    pub(super) application_id: Option<ApplicationId>,
+    pub(super) region: Option<Region>,
+    pub(super) fallback_reason: Option<String>,
+}
+
+impl Said {
+    pub(super) fn of(delivery: &Delivery) -> Result<Self, Unreadable> {
+        let webhook = Webhook::read(delivery)?;
+        let is_fallback = delivery.endpoint == Endpoint::Fallback;
+        let stands_for = if is_fallback { webhook.stands_for() } else { delivery.endpoint };
+        let said = Self {
+            stands_for,
+            kind: webhook.kind(stands_for),
+            conversation_id: webhook.conversation_id(),
+            transferred_to: webhook.transferred_to(),
+            leg_id: webhook.leg_id(),
+            occurred_at: webhook.timestamp(),
+            event_id: None,
+            application_id: None,
+            region: webhook.region_url(),
+            fallback_reason: is_fallback.then(|| webhook.reason()).flatten(),
+        };
+        Ok(match delivery.endpoint {
+            Endpoint::Rtc => said.with_event(&delivery.body),
+            _ => said,
+        })
+    }
+
+    /// What an event of the Conversation API says of itself. One without a type is kept all the same.
+    fn with_event(self, body: &[u8]) -> Self {
+        let Some(event) = ConversationEvent::from_slice(body) else { return self };
+        Self {
+            kind: event.kind().to_ascii_lowercase(),
+            conversation_id: event.conversation_id(),
+            event_id: event.id(),
+            occurred_at: event.timestamp(),
+            application_id: event.application_id(),
+            ..self
+        }
+    }
+}
