@@ -74,9 +74,15 @@ pub enum DaemonError {
     NotFound,
     /// Vonage refused the token.
     #[error(
-        "Vonage refuses the token ({0}): check [[application]] id and private_key_file, and this machine's clock"
+        "Vonage refuses the token of application {application} ({status}): check [[application]] id and \
+         private_key_file, and this machine's clock"
     )]
-    Refused(u16),
+    Refused {
+        /// Whose token.
+        application: ApplicationId,
+        /// What Vonage answered.
+        status: u16,
+    },
     /// Vonage did not answer.
     #[error("{0}; try again")]
     Unreachable(client::Failure),

@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 
 use super::{Failure, clock, print};
 use crate::config::Config;
-use crate::daemon::once::{self, Kept};
+use crate::daemon::once;
 use crate::domain::ids::ConversationId;
 use crate::domain::snapshot::{Document, DocumentName};
+use crate::store::Kept;
 
 /// Look at one conversation at Vonage now, and print it.
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ impl Fetch {
         if self.keep {
             match once::keep(&config, &self.id, seen).await? {
                 Kept::New(number) => eprintln!("kept as snapshot {number}"),
-                Kept::Confirmed(number) => eprintln!("nothing new since snapshot {number}"),
+                Kept::Joined(number) => eprintln!("nothing new since snapshot {number}"),
             }
         }
         Ok(())

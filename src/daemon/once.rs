@@ -13,7 +13,7 @@ use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Document, EventList, Sighting};
 use crate::flow::Wake;
 use crate::flow::derive::Deriver;
-use crate::store;
+use crate::store::{self, Kept, Store, StoreError};
 use crate::vonage::client::{Asked, Client, Failure, Look};
 use crate::vonage::pace::Pace;
 
@@ -45,8 +45,8 @@ pub enum Unseen {
     /// The event list could not be had.
     #[error("the event list could not be read")]
     Events,
-    /// The event list is longer than what one look reads.
-    #[error("the event list goes on: only its beginning was read")]
+    /// The event list is longer than what one look reads, or broke off.
+    #[error("only the beginning of the event list was read")]
     LaterEvents,
 }
 
@@ -100,20 +100,11 @@ async fn look_as(
         }
         Look::Unchanged { .. } => unreachable!("nothing was known that could be unchanged"),
         Look::Events(_) | Look::NoEventList | Look::EventsUnread => unreachable!("events were not asked for"),
+        Look::NoApplication => unreachable!("an application asks"),
         Look::Gone(_) | Look::NotYet(_) => Err(DaemonError::NotFound),
-        Look::Refused(status) => Err(DaemonError::Refused(status)),
-        Look::NoApplication => Err(DaemonError::NoApplication),
+        Look::Refused(status) => Err(DaemonError::Refused { application: application.clone(), status }),
         Look::Unreachable(failure) => Err(DaemonError::Unreachable(failure)),
     }
-}
-
-/// Where a look went that was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// It is a snapshot of its own, of this number.
-    New(u32),
-    /// It showed what the snapshot of this number has, and confirms it.
-    Confirmed(u32),
 }
 
 /// Keeps what a look found. A daemon may be running on the same store.
@@ -121,16 +112,25 @@ pub enum Kept {
 /// # Errors
 /// When the store cannot be opened or written.
 pub async fn keep(config: &Config, id: &ConversationId, seen: Seen) -> Result<Kept, DaemonError> {
-    let (store, _writer) = store::open_shared(&config.store).await?;
-    let before = store.histories(std::slice::from_ref(id)).await?;
-    let newest = before.first().and_then(|history| history.snapshots.last());
-    let newest = newest.map_or(0, |snapshot| snapshot.number);
-    let number = store.keep(id, &seen.application, Finding::Seen(seen.sighting)).await?;
-    let number = number.expect("what was seen is in a snapshot");
+    let (store, writer) = store::open_shared(&config.store).await?;
+    let keeping = async {
+        let kept = keep_in(&store, id, seen).await;
+        store.close().await;
+        kept
+    };
+    let (kept, ()) = tokio::join!(keeping, writer.run());
+    Ok(kept?.expect("what was seen has a snapshot"))
+}
+
+async fn keep_in(
+    store: &Arc<dyn Store>,
+    id: &ConversationId,
+    seen: Seen,
+) -> Result<Option<Kept>, StoreError> {
+    let kept = store.keep(id, &seen.application, Finding::Seen(seen.sighting)).await?;
     if let Some(list) = seen.events {
         store.keep(id, &seen.application, Finding::Events(list)).await?;
     }
-    Deriver::new(Arc::clone(&store), Wake::default(), Wake::default()).step().await?;
-    store.close().await;
-    Ok(if number > newest { Kept::New(number) } else { Kept::Confirmed(number) })
+    Deriver::new(Arc::clone(store), Wake::default(), Wake::default()).step().await?;
+    Ok(kept)
 }

@@ -1,5 +1,7 @@
 //! What is counted of webhooks.
 
+use metrics::Counter;
+
 use crate::domain::arrival::Endpoint;
 
 /// Counts a request that was not taken.
@@ -39,10 +41,9 @@ const COUNTED_KINDS: [&str; 27] = [
     "other",
 ];
 
-/// Counts a webhook that was taken. The many types of rtc events count as one kind.
-pub(super) fn arrival(endpoint: Endpoint, kind: &str) {
+/// Counts webhooks that are taken. The many types of rtc events count as one kind.
+pub(super) fn arrivals(endpoint: Endpoint, kind: &str) -> Counter {
     let kind = if endpoint == Endpoint::Rtc { "rtc" } else { kind };
     let kind = COUNTED_KINDS.iter().find(|known| **known == kind).unwrap_or(&"other");
     metrics::counter!("conversationd_webhooks_total", "endpoint" => endpoint.as_str(), "kind" => *kind)
-        .increment(1);
 }

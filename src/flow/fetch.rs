@@ -86,6 +86,7 @@ impl Fetcher {
     ///
     /// A look is taken out only when its first request may go: until then a more urgent one may come.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        self.resume().await;
         let mut looks = JoinSet::new();
         while !stop.is_cancelled() {
             let next = match self.next().await {

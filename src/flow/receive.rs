@@ -173,12 +173,14 @@ impl Receiver {
 
     async fn take(&self, request: Request) -> Result<Taken, ReceiveError> {
         let (taken, arrival) = self.believed(request)?;
+        let count = count::arrivals(taken.endpoint, &arrival.kind);
         if taken.stands_for == Endpoint::Answer {
             self.append_patiently(arrival).await;
         } else {
             self.append_at_once(arrival).await.map_err(ReceiveError::NotStored)?;
             self.0.wakes.iter().for_each(Wake::wake);
         }
+        count.increment(1);
         Ok(taken)
     }
 
@@ -259,7 +261,6 @@ impl Receiver {
         let said = Said::of(&delivery).map_err(ReceiveError::Unreadable)?;
         // Anybody can write a body: it is believed only as far as it names one that is served.
         let said_for = said.application_id.filter(|id| self.0.applications.contains(id));
-        count::arrival(delivery.endpoint, &said.kind);
         let arrival = NewArrival {
             delivery,
             application_id: named.or(said_for).or_else(|| self.only_application().cloned()),

@@ -27,7 +27,7 @@ const LISTS: u32 = 50;
 
 /// How long a listed leg that is not over is listed again: longer than a call may last (two hours, an NCCO's
 /// `limit` and the Voice API's `length_timer` allow no more).
-const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(3);
+pub(super) const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(3);
 
 /// The longest sleep: the machine's clock may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);

@@ -72,9 +72,15 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Whether requests are needed when they were taken in.
-    pub(super) fn passes_on(&self) -> bool {
-        self.of_calls.is_some() || self.to_events.is_some()
+    /// Whether a request that came in there may be needed when it was taken in.
+    pub(super) fn passes_on(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Answer => self.of_calls.is_some(),
+            Endpoint::Event => self.to_events.is_some(),
+            // Which of the two it stands for is not known yet.
+            Endpoint::Fallback => self.of_calls.is_some() || self.to_events.is_some(),
+            Endpoint::Rtc => false,
+        }
     }
 
     /// The reply to a webhook that was taken in, and what of it belongs to the call's record. Without a forward,
@@ -87,10 +93,11 @@ impl Answers {
             Endpoint::Fallback | Endpoint::Rtc => None,
         };
         let forwarded = match (forward, request) {
-            (Some(forward), Some(request)) => {
+            (Some(forward), request) => {
+                let request = request.expect("what may be passed on is there");
                 Some(forward.pass(&request.delivery, request.authorization.as_deref()).await)
             }
-            _ => None,
+            (None, _) => None,
         };
         let (source, upstream) = match forwarded {
             Some(Forwarded { reply: Some(reply), told }) => {

@@ -63,7 +63,7 @@ impl Webhooks {
     ) -> Result<Response, Problem> {
         let application = named(path).map_err(|problem| self.refused("path", problem))?;
         let request = self.read(endpoint, application, request).await?;
-        let to_pass_on = self.answers.passes_on().then(|| request.clone());
+        let to_pass_on = self.answers.passes_on(endpoint).then(|| request.clone());
         let taken = self.receiver.receive(request).await?;
         let (response, given) = self.answers.reply(&taken, to_pass_on.as_ref()).await;
         if let Some(given) = given {

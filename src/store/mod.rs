@@ -152,6 +152,15 @@ pub struct Discovery {
     pub owed: u64,
 }
 
+/// Where something went that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is a snapshot of its own, of this number.
+    New(u32),
+    /// The snapshot of this number has it: it is the newest, and as new as what was found or newer.
+    Joined(u32),
+}
+
 /// What the daemon keeps: two logs, what is owed, and what is derived.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
@@ -202,16 +211,26 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError>;
 
     /// Makes every look due at `now` that waits for later because Vonage did not answer an application or refused
-    /// its token, and those at conversations that were seen before and given up because Vonage did not answer.
+    /// its token.
     async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Keeps what was found without a lease, as [`Store::settle`] does, and leaves what is owed as it is.
+    /// Makes every look at an application's conversations due at `now` that was given up since `since`, unless the
+    /// conversation is over or Vonage does not know it.
+    async fn revive(
+        &self,
+        application: &ApplicationId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Keeps what was found without a lease, as [`Store::settle`] does, and leaves what is owed as it is. Returns
+    /// where it went, if there is a snapshot that it belongs to.
     async fn keep(
         &self,
         id: &ConversationId,
         application: &ApplicationId,
         finding: Finding,
-    ) -> Result<Option<u32>, StoreError>;
+    ) -> Result<Option<Kept>, StoreError>;
 
     /// Ends all leases. For the start of the only program that works on this store.
     async fn release_leases(&self) -> Result<(), StoreError>;

@@ -208,7 +208,7 @@ async fn a_look_by_hand_asks_with_each_applications_token() {
     assert_eq!((output.status.code(), errors(&output).as_str()), (Some(0), "kept as snapshot 1\n"));
     // Why the first does not work is the more telling of the two.
     let told = errors(&run(daemon.directory(), &["fetch", "CON-unknown"], &[]));
-    assert!(told.contains("refuses the token (401)"), "{told}");
+    assert!(told.contains("4a1b2c3d-0000-4000-8000-000000000000 (401)"), "{told}");
 }
 
 #[test]

@@ -291,6 +291,62 @@ async fn a_call_that_was_given_up_in_an_outage_is_looked_at_when_vonage_answers_
 }
 
 #[tokio::test]
+async fn a_call_that_was_given_up_is_looked_at_after_a_restart() {
+    let (mut world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    world.more = "requests_per_second = 500\nevents = false";
+    let mut daemon = world.start().await;
+    daemon.vonage.answer_next(1000, Fault::Status(503));
+    let (talk, _) = tutorial_in_two();
+    daemon.vonage.play(&talk, Pace::AtOnce).await;
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["reason"].is_string()).await;
+    daemon.advance(&clock, SignedDuration::from_mins(11));
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["state"] == "missed").await;
+    daemon.stop().await;
+    daemon.vonage.answer_properly();
+    daemon.start_again().await;
+    daemon.wait_for(TUTORIAL, is_captured).await;
+}
+
+#[tokio::test]
+async fn a_conversation_that_alone_cannot_be_had_is_given_up_for_good() {
+    let (mut world, clock) = standing_still_at("2026-03-09T10:15:30Z");
+    world.more = "requests_per_second = 500\nevents = false";
+    let daemon = world.start().await;
+    let bad = Call::inbound(1, clock.now());
+    let path_of = |call: &Call| format!("/v0.3/conversations/{}", call.conversation);
+    daemon.vonage.answer_always(&path_of(&bad), Fault::Status(500));
+    let play = async |call: &Call| {
+        let (talk, _) = call.clone().split_at(clock.now() + SignedDuration::from_secs(15));
+        daemon.vonage.play(&talk, Pace::AtOnce).await;
+    };
+    let is_seen_at = |at: &'static str| move |one: &Value| one["capture"]["last_at"] == at;
+    play(&bad).await;
+    daemon.wait_for(bad.conversation.as_str(), |one| one["capture"]["reason"].is_string()).await;
+    daemon.advance(&clock, SignedDuration::from_mins(9));
+    let good = Call::inbound(2, clock.now());
+    play(&good).await;
+    daemon.wait_for(good.conversation.as_str(), is_captured).await;
+    // Both are due and fail, the one for the last time.
+    daemon.vonage.answer_always(&path_of(&good), Fault::Status(500));
+    daemon.advance(&clock, SignedDuration::from_mins(2));
+    daemon.wait_for(bad.conversation.as_str(), |one| one["capture"]["state"] == "missed").await;
+    let timeline = format!("/v1/conversations/{}/timeline", good.conversation);
+    daemon.wait_for_path(&timeline, |entries| entries.to_string().contains("failing")).await;
+    daemon.vonage.answer_properly();
+    daemon.vonage.answer_always(&path_of(&bad), Fault::Status(500));
+    let asked = || {
+        let requests = daemon.vonage.requests();
+        requests.iter().filter(|request| request.bare_path() == path_of(&bad)).count()
+    };
+    let before = asked();
+    for at in ["2026-03-09T10:27:30.000Z", "2026-03-09T10:28:30.000Z"] {
+        daemon.advance(&clock, SignedDuration::from_mins(1));
+        daemon.wait_for(good.conversation.as_str(), is_seen_at(at)).await;
+    }
+    assert_eq!(asked(), before);
+}
+
+#[tokio::test]
 async fn the_rate_is_kept_however_many_calls_there_are() {
     let world = World { members: Members::Listed, more: "requests_per_second = 10", ..World::default() };
     let daemon = world.start().await;

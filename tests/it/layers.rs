@@ -183,7 +183,7 @@ fn a_name_that_a_layer_must_not_know_is_a_fault() {
 
 // === the checker
 
-fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+pub fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("the folder can be listed") {
         let path = entry.expect("the entry can be read").path();
         if path.is_dir() {

@@ -1,6 +1,8 @@
 //! Each number against a count by hand.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use conversationd::domain::arrival::NewArrival;
@@ -16,6 +18,7 @@ use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::layers;
 use crate::support::daemon::{PATIENCE, World, standing_still_at};
 use crate::support::store::{TestStore, arrival, at, bare};
 
@@ -158,6 +161,30 @@ async fn every_metric_says_what_it_is_and_what_can_be_zero_begins_there() {
 }
 
 #[test]
+fn what_is_measured_is_what_is_described() {
+    let mut files = Vec::new();
+    layers::sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let (mut described, mut measured) = (BTreeSet::new(), BTreeSet::new());
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let parts: Vec<&str> = text.split("\"conversationd_").collect();
+        for (before, name) in parts.iter().zip(parts.iter().skip(1)) {
+            let name = format!("conversationd_{}", name.split('"').next().unwrap());
+            if ["counter!(", "gauge!("].iter().any(|measuring| before.trim_end().ends_with(measuring)) {
+                measured.insert(name);
+            } else if file.ends_with("telemetry.rs") {
+                described.insert(name);
+            }
+        }
+    }
+    // Those of the backlog are described where they are measured.
+    let of_backlog =
+        ["looks_owed", "looks_owed_oldest_age_seconds", "arrivals_uninterpreted", "conversations_missed"];
+    measured.extend(of_backlog.map(|name| format!("conversationd_{name}")));
+    assert_eq!(described, measured);
+}
+
+#[test]
 fn coverage_is_cut_and_of_nothing_there_is_none() {
     for (captured, missed_ones, expected) in
         [(0, 0, None), (0, 1, Some(0.0)), (2, 1, Some(66.66)), (20_000, 1, Some(99.99)), (3, 0, Some(100.0))]
@@ -245,7 +272,7 @@ async fn the_store_tells_its_size() {
     }
     let store = counted(&place, 0).await.store;
     assert_eq!((store.snapshots, store.documents), (Some(3), Some(2)), "two share a document");
-    let bytes = |name: &str| std::fs::metadata(place.directory.path().join(name)).unwrap().len();
+    let bytes = |name: &str| fs::metadata(place.directory.path().join(name)).unwrap().len();
     assert_eq!((store.file_bytes, store.wal_bytes), (bytes("store.db"), bytes("store.db-wal")));
     assert!(store.wal_bytes > 0);
 }

@@ -22,7 +22,9 @@ use conversationd::domain::reply::{NewReply, Source, Upstream};
 use conversationd::domain::snapshot::{Document, DocumentName, EventList, Sighting};
 use conversationd::flow::Wake;
 use conversationd::flow::derive::{Deriver, Step};
-use conversationd::store::{self, Discovery, GapPosition, Listed, Page, Position, Stale, Store, StoreError};
+use conversationd::store::{
+    self, Discovery, GapPosition, Kept, Listed, Page, Position, Stale, Store, StoreError,
+};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
@@ -647,25 +649,33 @@ async fn what_waits_because_of_an_outage_can_be_made_due() {
 }
 
 #[tokio::test]
-async fn what_was_seen_and_given_up_because_of_an_outage_can_be_made_due() {
+async fn what_was_given_up_in_an_outage_can_be_made_due() {
     let place = Place::open().await;
-    let seen = || Finding::Seen(sighting(1, &["x"]));
-    for (id, application_id, finding, trouble) in [
-        ("CON-1", APPLICATION, seen(), Trouble::Unreachable),
-        ("CON-2", APPLICATION, Finding::Nothing, Trouble::Unreachable),
-        ("CON-3", APPLICATION, seen(), Trouble::NotYet),
-        ("CON-4", "APP-2", seen(), Trouble::Unreachable),
+    for (id, application_id, trouble, gave_up_at) in [
+        ("CON-live", APPLICATION, Trouble::Unreachable, 12),
+        ("CON-over", APPLICATION, Trouble::Unreachable, 12),
+        ("CON-settled", APPLICATION, Trouble::Unreachable, 12),
+        ("CON-throttled", APPLICATION, Trouble::Throttled, 12),
+        ("CON-unknown", APPLICATION, Trouble::NotYet, 12),
+        ("CON-before", APPLICATION, Trouble::Unreachable, 9),
+        ("CON-other", "APP-2", Trouble::Unreachable, 12),
     ] {
         let arrival = NewArrival { application_id: Some(application(application_id)), ..arrival(id, "a", 1) };
         place.store.append(arrival).await.unwrap();
         let lease = place.lease(1).await.remove(0);
-        place.settle(&lease, finding, None, 2).await;
-        place.give_up(&lease, trouble, 3).await;
+        place.give_up(&lease, trouble, gave_up_at).await;
     }
-    place.store.hasten(&application(APPLICATION), at(5)).await.unwrap();
-    assert_eq!(place.store.next_due().await.unwrap(), Some(at(5)));
-    let due = place.lease(5).await;
-    assert_eq!(due.iter().map(|lease| lease.conversation_id.as_str()).collect::<Vec<_>>(), ["CON-1"]);
+    let latest = Revision { newest_arrival: 100, looks: 100 };
+    let saved = [("CON-over", Ending::Over), ("CON-settled", Ending::Settling(at(20)))]
+        .map(|(id, ending)| (Interpretation { ending, ..bare_interpretation(id, 1) }, latest));
+    place.save(place.stale(10).await).await;
+    place.store.save(saved.to_vec(), None).await.unwrap();
+    place.store.revive(&application(APPLICATION), at(10), at(20)).await.unwrap();
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(20)));
+    let due = place.lease(20).await;
+    let due: Vec<&str> = due.iter().map(|lease| lease.conversation_id.as_str()).collect();
+    assert_eq!(due, ["CON-live", "CON-throttled"]);
+    assert_eq!(place.stale(10).await, stale(&due, None), "they are no longer missed");
 }
 
 #[tokio::test]
@@ -1137,7 +1147,7 @@ async fn what_is_kept_beside_a_lease_leaves_what_is_owed_alone() {
         .keep(&conversation("CON-1"), &application("APP-1"), Finding::Seen(sighting(2, &["one"])))
         .await
         .unwrap();
-    assert_eq!(kept, Some(1));
+    assert_eq!(kept, Some(Kept::New(1)));
     let after = place.store.histories(&[conversation("CON-1")]).await.unwrap().remove(0);
     assert_eq!(after.fetch, before);
     assert_eq!(after.snapshots.len(), 1);
@@ -1146,9 +1156,25 @@ async fn what_is_kept_beside_a_lease_leaves_what_is_owed_alone() {
         .keep(&conversation("CON-2"), &application("APP-1"), Finding::Seen(sighting(2, &["one"])))
         .await
         .unwrap();
-    assert_eq!(stranger, Some(1));
+    assert_eq!(stranger, Some(Kept::New(1)));
     let leases = place.lease(3).await;
     assert_eq!(leases.iter().map(|lease| lease.conversation_id.as_str()).collect::<Vec<_>>(), ["CON-1"]);
+}
+
+#[tokio::test]
+async fn what_is_kept_beside_a_lease_tells_whose_it_is_and_follows_nothing() {
+    let place = Place::open().await;
+    let id = conversation("CON-1");
+    place.store.append(NewArrival { application_id: None, ..arrival("CON-1", "a", 1) }).await.unwrap();
+    let lease = place.lease(1).await.remove(0);
+    let state =
+        FetchState { gave_up_at: Some(at(2)), trouble: Some(Trouble::Unreachable), ..FetchState::default() };
+    place.settle_as(&lease, Finding::Nothing, state, 2).await;
+    place.store.keep(&id, &application("APP-1"), Finding::Seen(sighting(3, &["one"]))).await.unwrap();
+    let fetch = place.history("CON-1").await.unwrap().fetch;
+    assert_eq!((fetch.application_id, fetch.due_at), (Some(application("APP-1")), None));
+    place.store.revive(&application("APP-1"), at(1), at(4)).await.unwrap();
+    assert_eq!(place.store.next_due().await.unwrap(), Some(at(4)), "it was given up all the same");
 }
 
 #[tokio::test]
@@ -1157,11 +1183,11 @@ async fn an_older_sighting_does_not_become_the_newest_version() {
     let id = conversation("CON-1");
     assert_eq!(
         place.store.keep(&id, &application("APP-1"), Finding::Seen(sighting(9, &["new"]))).await.unwrap(),
-        Some(1)
+        Some(Kept::New(1))
     );
     assert_eq!(
         place.store.keep(&id, &application("APP-1"), Finding::Seen(sighting(5, &["old"]))).await.unwrap(),
-        Some(1)
+        Some(Kept::Joined(1))
     );
     assert_eq!(place.store.snapshots(&id).await.unwrap().len(), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{AFTER_FAILURE, Fetcher};
 use crate::domain::conversation::State;
@@ -12,6 +12,7 @@ use crate::domain::ids::{ApplicationId, Region};
 use crate::domain::snapshot::Snapshot;
 use crate::flow::derive::interpreted;
 use crate::flow::outage::{Host, News};
+use crate::flow::reconcile::LONGEST_CALL;
 use crate::flow::schedule::Circumstances;
 use crate::store::StoreError;
 use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
@@ -26,8 +27,8 @@ impl Fetcher {
         let mut back = None;
         if let Some((application, _)) = self.client(&lease) {
             for answer in &answers {
-                if self.observe(application, answer, (began_at, now)) {
-                    back = Some(application);
+                if let Some(after) = self.observe(application, answer, (began_at, now)) {
+                    back = Some((application, after));
                 }
             }
         }
@@ -44,8 +45,8 @@ impl Fetcher {
             tracing::warn!(conversation = %lease.conversation_id, "a conversation was missed: gone before the first look");
         }
         // Behind what is kept: a host that answers again makes due what is in the store.
-        if let Some(application) = back {
-            self.hasten(application, now).await;
+        if let Some((application, after)) = back {
+            self.hasten(application, after, now).await;
         }
     }
 
@@ -139,14 +140,14 @@ impl Fetcher {
         }
     }
 
-    /// Notes how a host answered a look of these times, and says it when it begins or ceases to. Returns whether it
-    /// answers again after an outage.
+    /// Notes how a host answered a look of these times, and says it when it begins or ceases to. Returns how long an
+    /// outage has lasted that is over.
     fn observe(
         &self,
         application: &ApplicationId,
         answer: &HostAnswer,
         (began_at, ended_at): (Timestamp, Timestamp),
-    ) -> bool {
+    ) -> Option<SignedDuration> {
         let HostAnswer { region, outcome } = answer;
         let (cause, at) = match outcome {
             Ok(()) => (None, ended_at),
@@ -155,7 +156,7 @@ impl Fetcher {
             Err(NoAnswer::Unreachable(_)) => (Some(Cause::Unreachable), began_at),
         };
         let host = Host { application: application.clone(), region: region.clone() };
-        let Some(news) = self.parts.outages.observed(&host, cause, at) else { return false };
+        let news = self.parts.outages.observed(&host, cause, at)?;
         let region = host.region.as_ref().map(Region::as_str);
         match outcome {
             Ok(()) => tracing::info!(%application, region, "Vonage answers again"),
@@ -170,15 +171,35 @@ impl Fetcher {
                 tracing::warn!(%application, region, %failure, "a look failed; trying again with growing pauses");
             }
         }
-        matches!(news, News::Answers { after } if after >= SHORTEST)
+        match news {
+            News::Answers { after } if after >= SHORTEST => Some(after),
+            _ => None,
+        }
     }
 
     /// Ends the pauses that an outage has made long: a call must not be over before the next look, which would
-    /// succeed now. What failed for less than [`SHORTEST`] pauses shortly, and may fail by itself.
-    async fn hasten(&self, application: &ApplicationId, now: Timestamp) {
-        match self.parts.store.hasten(application, now).await {
+    /// succeed now. What failed for less than [`SHORTEST`] pauses shortly, and may fail by itself. Only an outage that
+    /// is longer than the patience with a look is the reason for giving it up.
+    async fn hasten(&self, application: &ApplicationId, after: SignedDuration, now: Timestamp) {
+        let store = &self.parts.store;
+        let mut outcome = store.hasten(application, now).await;
+        if outcome.is_ok() && after >= self.parts.patience.give_up_after {
+            outcome = store.revive(application, now - after, now).await;
+        }
+        match outcome {
             Ok(()) => self.parts.wake.wake(),
             Err(error) => tracing::error!(%error, %application, "looks wait although Vonage answers again"),
+        }
+    }
+
+    /// Makes looks due that were given up not long before the start: nobody knows any more how long Vonage did not
+    /// answer.
+    pub(super) async fn resume(&self) {
+        let now = self.parts.clock.now();
+        for application in self.parts.clients.keys() {
+            if let Err(error) = self.parts.store.revive(application, now - LONGEST_CALL, now).await {
+                tracing::error!(%error, %application, "looks that were given up before the start stay so");
+            }
         }
     }
 }

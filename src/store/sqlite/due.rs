@@ -201,14 +201,7 @@ const HASTEN: &str = "
     UPDATE fetches SET due_at = ?2
     WHERE queue BETWEEN 0 AND 4 AND due_at > ?2 AND trouble IN (?3, ?4) AND coalesce(application_id, ?1) = ?1";
 
-/// What was seen before is looked at again. What was not stays given up: most of those calls are over, and their looks
-/// would go before those at calls that last. One that lasts is in the list of calls.
-const REVIVE: &str = "
-    UPDATE fetches SET due_at = ?2
-    WHERE gave_up_at IS NOT NULL AND due_at IS NULL AND is_seen AND trouble = ?3
-        AND coalesce(application_id, ?1) = ?1";
-
-/// Makes looks due that wait because of an outage, or were given up because of it.
+/// Makes looks due that wait because of an outage.
 pub(super) async fn hasten(
     connection: &mut SqliteConnection,
     application: &ApplicationId,
@@ -219,12 +212,30 @@ pub(super) async fn hasten(
         .bind(now.as_microsecond())
         .bind(Trouble::Unreachable.as_str())
         .bind(Trouble::Refused.as_str())
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// A call that is over is not looked at again: after the outage that is most of them.
+const REVIVE: &str = "
+    UPDATE fetches SET due_at = ?2, looks = looks + 1
+    WHERE gave_up_at >= ?3 AND due_at IS NULL AND trouble <> ?4 AND coalesce(application_id, ?1) = ?1
+        AND NOT EXISTS (SELECT 1 FROM conversations WHERE id = fetches.conversation_id AND over_from <= ?2)";
+
+/// Makes looks due that were given up since then at calls that may go on. Their conversations are stale: who was
+/// missed is waited for again.
+pub(super) async fn revive(
+    connection: &mut SqliteConnection,
+    application: &ApplicationId,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     query(REVIVE)
         .bind(application.as_str())
         .bind(now.as_microsecond())
-        .bind(Trouble::Unreachable.as_str())
+        .bind(since.as_microsecond())
+        .bind(Trouble::NotYet.as_str())
         .execute(connection)
         .await?;
     Ok(())
@@ -247,7 +258,11 @@ mod tests {
         let explained = query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
         let steps = explained.fetch_all(&mut *connection).await.expect("the statement is right");
         let steps = steps.iter().map(|step| step.get::<String, _>("detail"));
-        steps.filter(|step| step.contains("fetches") || step.contains("TEMP B-TREE")).collect()
+        steps
+            .filter(|step| {
+                step.contains("fetches") || step.contains("conversations") || step.contains("TEMP B-TREE")
+            })
+            .collect()
     }
 
     #[tokio::test]
@@ -262,7 +277,11 @@ mod tests {
         ];
         assert_eq!(plan(NEXT_DUE).await, expected);
         assert_eq!(plan(HASTEN).await, ["SEARCH fetches USING INDEX fetches_by_queue (queue>? AND queue<?)"]);
-        assert_eq!(plan(REVIVE).await, ["SEARCH fetches USING INDEX fetches_given_up (gave_up_at>?)"]);
+        let expected = [
+            "SEARCH fetches USING INDEX fetches_given_up (gave_up_at>?)",
+            "SEARCH conversations USING PRIMARY KEY (id=?)",
+        ];
+        assert_eq!(plan(REVIVE).await, expected);
         assert_eq!(plan(UNPOSTED).await, ["SEARCH fetches USING PRIMARY KEY (conversation_id=?)"]);
     }
 }

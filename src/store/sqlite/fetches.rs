@@ -53,7 +53,8 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Notes that a conversation was seen without a lease. What is owed stays owed.
+/// Notes that a conversation was seen without a lease, and whose it is. What is owed stays owed, and what was given
+/// up is still not followed.
 pub(super) async fn seen(
     connection: &mut SqliteConnection,
     id: &ConversationId,
@@ -62,7 +63,8 @@ pub(super) async fn seen(
     query(
         "INSERT INTO fetches (conversation_id, application_id, asked, looks, is_seen) VALUES (?1, ?2, 0, 1, 1)
          ON CONFLICT (conversation_id) DO UPDATE
-         SET is_seen = 1, gone_at = NULL, gave_up_at = NULL, looks = looks + 1",
+         SET is_seen = 1, gone_at = NULL, looks = looks + 1,
+             application_id = coalesce(application_id, excluded.application_id)",
     )
     .bind(id.as_str())
     .bind(application.as_str())

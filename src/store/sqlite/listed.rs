@@ -121,7 +121,7 @@ const KNOW: &str = "
 /// lists but does not show is not asked for over and over. A look that is under way may have come too early. What
 /// was given up for another reason than that Vonage does not show it is looked at again for as long as it lasts.
 const OWE: &str = "
-    UPDATE fetches SET due_at = min(coalesce(due_at, ?3), ?3), asked = asked + 1
+    UPDATE fetches SET due_at = min(coalesce(due_at, ?3), ?3), asked = asked + 1, looks = looks + 1
     WHERE conversation_id IN (SELECT value->>'$[0][0]' FROM json_each(?1) WHERE NOT value->>'$[0][3]')
         AND (gave_up_at IS NOT NULL AND trouble <> ?4
             OR conversation_id IN (SELECT value FROM json_each(?2))

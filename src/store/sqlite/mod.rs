@@ -43,7 +43,7 @@ use connection::WriteConnection;
 use outage::Refusals;
 use writer::Appender;
 
-use super::{Discovery, GapPosition, Listed, Order, Page, Position, Stale, Store, StoreError};
+use super::{Discovery, GapPosition, Kept, Listed, Order, Page, Position, Stale, Store, StoreError};
 use crate::domain::arrival::{Arrival, NewArrival};
 use crate::domain::call::CallList;
 use crate::domain::change::{Change, Place};
@@ -242,17 +242,28 @@ impl Store for SqliteStore {
         self.write(async |connection| due::hasten(connection, application, now).await).await
     }
 
+    async fn revive(
+        &self,
+        application: &ApplicationId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |connection| due::revive(connection, application, since, now).await).await
+    }
+
     async fn keep(
         &self,
         id: &ConversationId,
         application: &ApplicationId,
         finding: Finding,
-    ) -> Result<Option<u32>, StoreError> {
+    ) -> Result<Option<Kept>, StoreError> {
         self.write(async |connection| {
             ledger::post(connection).await?;
+            let before = snapshots::newest(connection, id).await?.map_or(0, |newest| newest.number);
             let number = findings::keep(connection, id, &finding).await?;
             fetches::seen(connection, id, application).await?;
-            Ok(number)
+            let kept = |number| if number > before { Kept::New(number) } else { Kept::Joined(number) };
+            Ok(number.map(kept))
         })
         .await
     }
