@@ -1138,6 +1138,28 @@ async fn a_place_where_no_file_can_be_is_told() {
 // === SQLite
 
 #[tokio::test]
+async fn a_store_that_is_closed_is_one_file() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store.db");
+    let (store, writer) = store::open(&path).await.unwrap();
+    let work = async {
+        let log = path.with_extension("db-wal");
+        for number in 0..8 {
+            store.append(arrival("CON-1", &number.to_string(), number)).await.unwrap();
+            store.newest_arrivals(1, None).await.unwrap();
+            assert!(log.exists());
+        }
+        store.close().await;
+    };
+    tokio::join!(work, writer.run());
+    assert!(store.beat(at(1)).await.is_err(), "nothing is written from then on");
+    let names = fs::read_dir(directory.path()).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["store.db", "store.db.lock"]);
+}
+
+#[tokio::test]
 async fn what_is_kept_beside_a_lease_leaves_what_is_owed_alone() {
     let place = Place::open().await;
     place.store.append(arrival("CON-1", "started", 1)).await.unwrap();

@@ -4,16 +4,20 @@ use std::ops::{Deref, DerefMut};
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Sqlite, query};
+use sqlx::{Connection, Sqlite, query};
 use tokio::sync::watch;
 
-use super::{StoreError, checkpoint};
+use super::{StoreError, checkpoint, stopped};
+
+/// Whoever has the transaction has the connection: nobody else can close it.
+const BEGUN: &str = "a transaction was begun on an open connection";
 
 /// The connection that writes. It keeps account of its transaction itself: when the disk is full SQLite ends a
 /// transaction of its own accord, and a count kept elsewhere (sqlx has one) would be wrong from then on.
 #[derive(Debug)]
 pub(super) struct WriteConnection {
-    inner: SqliteConnection,
+    /// `None` once it is closed.
+    inner: Option<SqliteConnection>,
     /// Whether a transaction may be open: it was begun and not seen to end, because it failed or because
     /// whoever began it has gone away.
     unsettled: bool,
@@ -23,15 +27,16 @@ pub(super) struct WriteConnection {
 
 impl WriteConnection {
     pub(super) fn new(inner: SqliteConnection, written: watch::Sender<()>) -> Self {
-        Self { inner, unsettled: false, written }
+        Self { inner: Some(inner), unsettled: false, written }
     }
 
     /// Begins a transaction that writes. It takes the lock at once: a reader that becomes a writer half way
     /// may find that somebody else has.
     pub(super) async fn begin(&mut self) -> Result<WriteTransaction<'_>, StoreError> {
         self.settle().await;
+        let inner = self.inner.as_mut().ok_or_else(stopped)?;
         self.unsettled = true;
-        query("BEGIN IMMEDIATE").execute(&mut self.inner).await?;
+        query("BEGIN IMMEDIATE").execute(inner).await?;
         Ok(WriteTransaction(self))
     }
 
@@ -41,7 +46,7 @@ impl WriteConnection {
         statement: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<(), StoreError> {
         self.settle().await;
-        statement.execute(&mut self.inner).await?;
+        statement.execute(self.inner.as_mut().ok_or_else(stopped)?).await?;
         self.written.send_replace(());
         Ok(())
     }
@@ -49,14 +54,27 @@ impl WriteConnection {
     /// Copies the write-ahead log into the file, as far as nobody is in the way.
     pub(super) async fn copy_log(&mut self) {
         self.settle().await;
-        // It loses nothing where it fails: the next to open the store reads the log.
-        let _ = checkpoint::copy(&mut self.inner).await;
+        if let Some(inner) = &mut self.inner {
+            // It loses nothing where it fails: the next to open the store reads the log.
+            let _ = checkpoint::copy(inner).await;
+        }
+    }
+
+    /// Closes the connection: nothing is written from then on. The last of a file takes its log away.
+    pub(super) async fn close(&mut self) {
+        self.settle().await;
+        if let Some(inner) = self.inner.take() {
+            // What it could not do is done by the next to open the store.
+            let _ = inner.close().await;
+        }
     }
 
     /// Rolls back what was left behind. Where SQLite has done so already there is nothing to do, and it says so.
     async fn settle(&mut self) {
-        if self.unsettled {
-            let _ = query("ROLLBACK").execute(&mut self.inner).await;
+        if self.unsettled
+            && let Some(inner) = &mut self.inner
+        {
+            let _ = query("ROLLBACK").execute(inner).await;
             self.unsettled = false;
         }
     }
@@ -69,7 +87,7 @@ pub(super) struct WriteTransaction<'c>(&'c mut WriteConnection);
 impl WriteTransaction<'_> {
     /// Puts it on disk.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        query("COMMIT").execute(&mut self.0.inner).await?;
+        query("COMMIT").execute(self.0.inner.as_mut().ok_or_else(stopped)?).await?;
         self.0.unsettled = false;
         self.0.written.send_replace(());
         Ok(())
@@ -80,12 +98,12 @@ impl Deref for WriteTransaction<'_> {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        &self.0.inner
+        self.0.inner.as_ref().expect(BEGUN)
     }
 }
 
 impl DerefMut for WriteTransaction<'_> {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0.inner
+        self.0.inner.as_mut().expect(BEGUN)
     }
 }

@@ -111,7 +111,7 @@ impl SqliteStore {
         let checkpointer = Checkpointer::new(copying, Arc::clone(&connection), written.clone());
         let (pressing, pressed) = watch::channel(false);
         let appender = Appender::new(Arc::clone(&connection), arrivals, pressing, closing.clone());
-        let writer = Writer::new(appender, checkpointer);
+        let writer = Writer::new(appender, checkpointer, [readers.clone(), askers.clone()]);
         let store = Self {
             connection,
             readers,

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, query};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -37,11 +38,12 @@ pub(super) struct Append {
 pub struct Writer {
     appender: Appender,
     pub(super) checkpointer: Checkpointer,
+    pools: [SqlitePool; 2],
 }
 
 impl Writer {
-    pub(super) fn new(appender: Appender, checkpointer: Checkpointer) -> Self {
-        Self { appender, checkpointer }
+    pub(super) fn new(appender: Appender, checkpointer: Checkpointer, pools: [SqlitePool; 2]) -> Self {
+        Self { appender, checkpointer, pools }
     }
 
     /// Writes until the store is closed, and then what is still queued. At the end everything is in the store's own
@@ -54,6 +56,10 @@ impl Writer {
             done.cancel();
         });
         connection.lock().await.copy_log().await;
+        // Only the last to close the file takes the log away, and those who only read cannot.
+        let [readers, askers] = self.pools;
+        tokio::join!(readers.close(), askers.close());
+        connection.lock().await.close().await;
     }
 }
 
