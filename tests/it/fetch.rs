@@ -28,6 +28,14 @@ fn tutorial_in_two() -> (Call, Call) {
     Call::tutorial().split_at("2018-10-25T09:31:00Z".parse().expect("it is an instant"))
 }
 
+/// The tutorial's call up to where both talk, of which Vonage sends a single webhook.
+async fn begin_the_tutorial(daemon: &TestDaemon) {
+    let (talk, _) = tutorial_in_two();
+    let last = talk.webhooks().last().unwrap().clone();
+    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
+    assert!(daemon.vonage.send(last).await.is_accepted());
+}
+
 async fn requests(daemon: &TestDaemon, count: usize) {
     tokio::time::timeout(PATIENCE, daemon.vonage.wait_for_requests(count)).await.expect("Vonage is asked");
 }
@@ -133,10 +141,7 @@ async fn a_live_call_is_looked_at_each_poll_interval_and_an_unchanged_one_makes_
     // A list that is read only after the clock was moved would move the next look, too.
     world.more = "requests_per_second = 500\nevents = false";
     let daemon = world.start().await;
-    let (talk, _) = tutorial_in_two();
-    let last = talk.webhooks().last().unwrap().clone();
-    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
-    assert!(daemon.vonage.send(last).await.is_accepted());
+    begin_the_tutorial(&daemon).await;
     let first = daemon.wait_for(TUTORIAL, |one| one["capture"]["snapshots"] == 1).await;
     let asked = daemon.vonage.requests().len();
     daemon.advance(&clock, SignedDuration::from_secs(16));
@@ -274,10 +279,7 @@ async fn a_call_that_was_given_up_in_an_outage_is_looked_at_when_vonage_answers_
     let (mut world, clock) = standing_still_at("2018-10-25T09:26:40Z");
     world.more = "requests_per_second = 500\nevents = false";
     let daemon = world.start().await;
-    let (talk, _) = tutorial_in_two();
-    let last = talk.webhooks().last().unwrap().clone();
-    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
-    assert!(daemon.vonage.send(last).await.is_accepted());
+    begin_the_tutorial(&daemon).await;
     daemon.wait_for(TUTORIAL, is_captured).await;
     daemon.vonage.answer_next(1000, Fault::Status(503));
     let timeline = format!("/v1/conversations/{TUTORIAL}/timeline");
@@ -419,10 +421,7 @@ async fn when_vonage_answers_again_no_look_waits_for_its_pause() {
     world.more = "requests_per_second = 500\nevents = false";
     let daemon = world.start().await;
     daemon.vonage.answer_next(1000, Fault::Status(503));
-    let (talk, _) = tutorial_in_two();
-    let last = talk.webhooks().last().unwrap().clone();
-    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
-    assert!(daemon.vonage.send(last).await.is_accepted());
+    begin_the_tutorial(&daemon).await;
     // Each try doubles the pause: that after the tenth is at least 15 s.
     for tries in 2..=10 {
         let last = format!("{} tr", tries - 1);
@@ -495,10 +494,7 @@ async fn a_conversation_is_kept_before_its_event_list_is_asked_for() {
     let mut daemon = world.start().await;
     let events = format!("/v0.3/conversations/{TUTORIAL}/events");
     daemon.vonage.answer_always(&events, Fault::Hang);
-    let (talk, _) = tutorial_in_two();
-    let last = talk.webhooks().last().unwrap().clone();
-    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
-    assert!(daemon.vonage.send(last).await.is_accepted());
+    begin_the_tutorial(&daemon).await;
     let asked = daemon.vonage.wait_until(|asked| asked.iter().any(|one| one.bare_path() == events));
     tokio::time::timeout(PATIENCE, asked).await.expect("the list is asked for");
     daemon.crash().await;
@@ -608,10 +604,7 @@ async fn a_look_that_breaks_off_keeps_what_it_had_and_is_finished_later() {
     let daemon = world.start().await;
     let member = format!("/v0.3/conversations/{TUTORIAL}/members/{ALICE}");
     daemon.vonage.serve_document(&member, 500, String::new());
-    let (talk, _) = tutorial_in_two();
-    let last = talk.webhooks().last().unwrap().clone();
-    daemon.vonage.play(&talk_without_webhooks(talk), Pace::AtOnce).await;
-    assert!(daemon.vonage.send(last).await.is_accepted());
+    begin_the_tutorial(&daemon).await;
     let cut = daemon.wait_for(TUTORIAL, is_captured).await;
     assert_eq!(cut["members"][0]["state"], "JOINED", "the list tells that much");
     assert_eq!(cut["members"][0]["states"][0]["at"], Value::Null);
