@@ -75,11 +75,18 @@ impl Answers {
     /// Whether a request that came in there may be needed when it was taken in.
     pub(super) fn passes_on(&self, endpoint: Endpoint) -> bool {
         match endpoint {
-            Endpoint::Answer => self.of_calls.is_some(),
-            Endpoint::Event => self.to_events.is_some(),
             // Which of the two it stands for is not known yet.
             Endpoint::Fallback => self.of_calls.is_some() || self.to_events.is_some(),
-            Endpoint::Rtc => false,
+            endpoint => self.forward_of(endpoint).is_some(),
+        }
+    }
+
+    /// Who is asked about what stands for this kind of webhook.
+    fn forward_of(&self, stands_for: Endpoint) -> Option<&Arc<Forward>> {
+        match stands_for {
+            Endpoint::Answer => self.of_calls.as_ref(),
+            Endpoint::Event => self.to_events.as_ref(),
+            Endpoint::Fallback | Endpoint::Rtc => None,
         }
     }
 
@@ -87,17 +94,12 @@ impl Answers {
     /// the NCCO to an answer webhook and nothing to everything else: to an event any JSON could be taken for an
     /// NCCO and replace the call's flow. The request is there where [`passes_on`](Self::passes_on) says so.
     pub(super) async fn reply(&self, taken: &Taken, request: Option<&Request>) -> (Response, Option<Given>) {
-        let forward = match taken.stands_for {
-            Endpoint::Answer => self.of_calls.as_ref(),
-            Endpoint::Event => self.to_events.as_ref(),
-            Endpoint::Fallback | Endpoint::Rtc => None,
-        };
-        let forwarded = match (forward, request) {
-            (Some(forward), request) => {
+        let forwarded = match self.forward_of(taken.stands_for) {
+            Some(forward) => {
                 let request = request.expect("what may be passed on is there");
                 Some(forward.pass(&request.delivery, request.authorization.as_deref()).await)
             }
-            (None, _) => None,
+            None => None,
         };
         let (source, upstream) = match forwarded {
             Some(Forwarded { reply: Some(reply), told }) => {
