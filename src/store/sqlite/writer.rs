@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, query};
@@ -22,8 +22,8 @@ const GATHERING: Duration = Duration::from_millis(3);
 /// So few requests at one time are not waited for, and are nobody's burst.
 const FEW: usize = 8;
 
-/// One in so many of a crowd is forgotten with each commit that does not see it.
-const MEMORY: usize = 16;
+/// For how long a crowd is remembered at least, and half of for how long at most.
+const MEMORY: Duration = Duration::from_millis(500);
 
 /// An arrival that waits to be written, and who waits for it.
 #[derive(Debug)]
@@ -70,6 +70,7 @@ pub(super) struct Appender {
     queue: mpsc::Receiver<Append>,
     /// Told after each commit whether many wait already.
     pressing: watch::Sender<bool>,
+    crowd: Crowd,
     closing: CancellationToken,
 }
 
@@ -80,12 +81,11 @@ impl Appender {
         pressing: watch::Sender<bool>,
         closing: CancellationToken,
     ) -> Self {
-        Self { connection, queue, pressing, closing }
+        Self { connection, queue, pressing, crowd: Crowd::new(Instant::now()), closing }
     }
 
     async fn run(mut self) {
         let mut batch = Vec::with_capacity(arrivals::MAX_ROWS);
-        let mut crowd = Crowd::default();
         loop {
             tokio::select! {
                 first = self.queue.recv() => match first {
@@ -98,18 +98,15 @@ impl Appender {
                     continue;
                 }
             }
-            crowd.see(batch.len() + self.queue.len());
-            self.gather(&mut batch, crowd.share()).await;
-            crowd.freed = batch.len();
+            self.gather(&mut batch).await;
             self.commit(&mut batch).await;
-            let waiting = self.queue.len() >= FEW;
-            self.pressing.send_if_modified(|pressed| std::mem::replace(pressed, waiting) != waiting);
         }
     }
 
     /// Takes what is queued up to the share, and waits a moment for arrivals that are on their way if it is less
     /// than that.
-    async fn gather(&mut self, batch: &mut Vec<Append>, share: Share) {
+    async fn gather(&mut self, batch: &mut Vec<Append>) {
+        let share = self.crowd.share();
         let mut too_late = pin!(sleep(GATHERING));
         loop {
             while batch.len() < share.most
@@ -130,10 +127,14 @@ impl Appender {
         }
     }
 
-    async fn commit(&self, batch: &mut Vec<Append>) {
+    async fn commit(&mut self, batch: &mut Vec<Append>) {
         let (arrivals, waiting): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|append| ((append.identity, append.arrival), append.done)).unzip();
         let outcome = self.write(arrivals).await;
+        let queued = self.queue.len();
+        self.crowd.see(waiting.len() + queued, Instant::now());
+        self.pressing
+            .send_if_modified(|pressed| std::mem::replace(pressed, queued >= FEW) != (queued >= FEW));
         for done in waiting {
             let told = match &outcome {
                 Ok(()) => Ok(()),
@@ -154,33 +155,47 @@ impl Appender {
     }
 }
 
-/// Who sends at one time. Who waits for a commit is seen, and so is whom the last one freed, as most of them come
-/// back; but not who is on the way between the two. So the largest crowd that was seen counts, and is forgotten
-/// slowly.
-#[derive(Debug, Default)]
+/// Who sends at one time. At the end of a commit those are seen who waited for it or wait for the next, but not who is
+/// on the way, and the quicker the commit the more these are. A commit that takes its time sees nearly all: so the
+/// largest crowd counts that was seen lately.
+#[derive(Debug)]
 struct Crowd {
-    /// Those whom the last commit freed.
-    freed: usize,
-    size: usize,
+    since: Instant,
+    /// The largest since then.
+    lately: usize,
+    /// The largest in as long a time before.
+    before: usize,
 }
 
 impl Crowd {
-    /// Sees those who wait, once before each commit.
-    fn see(&mut self, waiting: usize) {
-        // Rounded up: the last of them are forgotten, too.
-        let remembered = self.size - self.size.div_ceil(MEMORY);
-        self.size = remembered.max(waiting + self.freed);
+    fn new(now: Instant) -> Self {
+        Self { since: now, lately: 0, before: 0 }
+    }
+
+    /// Sees those who wait at the end of a commit, before it lets anybody go.
+    fn see(&mut self, waiting: usize, now: Instant) {
+        let past = now.duration_since(self.since);
+        if past >= MEMORY {
+            let before = if past < 2 * MEMORY { self.lately } else { 0 };
+            *self = Self { since: now, lately: 0, before };
+        }
+        self.lately = self.lately.max(waiting);
+    }
+
+    fn size(&self) -> usize {
+        self.lately.max(self.before)
     }
 
     /// How much of it goes into one commit: about half. Who sends webhooks waits for the reply before it sends the
     /// next. While one half is written the other comes in; a commit of all that there are would leave the disk idle
     /// until the first of them is back, and one of a few would keep the many waiting for it.
     fn share(&self) -> Share {
-        if self.size < FEW {
+        let size = self.size();
+        if size < FEW {
             return Share { least: 0, most: arrivals::MAX_ROWS };
         }
-        let most = (self.size * 11 / 20).min(arrivals::MAX_ROWS);
-        Share { least: (self.size * 9 / 20).min(most), most }
+        let most = (size * 11 / 20).min(arrivals::MAX_ROWS);
+        Share { least: (size * 9 / 20).min(most), most }
     }
 }
 
@@ -198,7 +213,10 @@ mod tests {
     use super::*;
 
     fn share_of(crowd: usize) -> Share {
-        Crowd { freed: 0, size: crowd }.share()
+        let now = Instant::now();
+        let mut seen = Crowd::new(now);
+        seen.see(crowd, now);
+        seen.share()
     }
 
     #[test]
@@ -218,17 +236,21 @@ mod tests {
 
     #[test]
     fn a_crowd_is_known_while_most_of_it_is_on_the_way_and_forgotten_once_it_is_gone() {
-        let mut crowd = Crowd::default();
-        crowd.see(64);
-        crowd.freed = 35;
-        crowd.see(1);
-        assert!(crowd.size > 55, "the others are on the way: {crowd:?}");
-        crowd.freed = 1;
-        // Each of these commits waits for a crowd in vain, for as long as it is remembered.
-        let commits = (0..1000).take_while(|_| {
-            crowd.see(1);
-            crowd.share().least > 0
-        });
-        assert!(commits.count() < 3 * MEMORY);
+        let began = Instant::now();
+        let mut crowd = Crowd::new(began);
+        crowd.see(64, began);
+        let share = crowd.share();
+        for commits in 1..100 {
+            crowd.see(15, began + MEMORY * commits / 100);
+            assert_eq!(crowd.share(), share, "the others are on the way");
+        }
+        crowd.see(1, began + MEMORY);
+        assert_eq!(crowd.share(), share, "remembered for as long again");
+        crowd.see(1, began + 2 * MEMORY);
+        assert_eq!(crowd.share().least, 0, "nobody is waited for in vain");
+
+        crowd.see(64, began + 2 * MEMORY);
+        crowd.see(1, began + 4 * MEMORY);
+        assert_eq!(crowd.share().least, 0, "also where nothing came for a long time");
     }
 }
