@@ -16,7 +16,7 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::routing::post;
 use conversationd::config::{Config, Environment};
-use conversationd::daemon::{self, Listeners};
+use conversationd::daemon::{self, Listeners, runtime};
 use conversationd::domain::clock::SystemClock;
 use conversationd::store::{self, Stale};
 use mimalloc::MiMalloc;
@@ -45,8 +45,7 @@ const EVENTS_PER_CALL: u64 = 8;
 const LEAST_RATIO: f64 = 0.5;
 
 fn main() -> ExitCode {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be had");
+    let runtime = runtime::build().expect("a runtime can be had");
     let ratio = runtime.block_on(compare());
     println!("\ndurable / bare: {ratio:.2} (median of {ROUNDS}; at least {LEAST_RATIO} is wanted)");
     if ratio >= LEAST_RATIO { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -1,6 +1,7 @@
 //! Wires one of each together: ready → serve → drain → stop.
 
 pub mod once;
+pub mod runtime;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

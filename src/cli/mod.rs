@@ -21,7 +21,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Environment, Faults};
-use crate::daemon::DaemonError;
+use crate::daemon::{DaemonError, runtime};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::telemetry;
 
@@ -141,7 +141,7 @@ impl Arguments {
 }
 
 fn block_on<F: Future<Output = Result<(), Failure>>>(work: F) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    runtime::build()?.block_on(work)
 }
 
 fn clock() -> Arc<dyn Clock> {

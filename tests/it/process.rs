@@ -75,6 +75,27 @@ async fn systemd_is_told_of_readiness_and_of_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_thread_that_writes_goes_ahead_of_all_that_work_beside_it() {
+    let place = place().await;
+    let process = Process::start(place.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    place.vonage.play(&Call::tutorial(), Pace::AtOnce).await;
+    place.wait_for(|answer| answer["capture"]["state"] == "captured").await;
+    let threads = process.threads();
+    let of = |name: &str| -> Vec<i32> {
+        let named = threads.iter().filter(|(thread, _)| thread.starts_with(name));
+        named.map(|(_, priority)| *priority).collect()
+    };
+    let writers = of("store-writer");
+    assert_eq!(writers.len(), 1, "{threads:?}");
+    for others in ["tokio", "store-reader"] {
+        let priorities = of(others);
+        assert!(!priorities.is_empty(), "{threads:?}");
+        assert!(priorities.iter().all(|priority| *priority == (writers[0] + 10).min(19)), "{threads:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_drains_what_has_been_begun() {
     let place = place().await;
     let process = Process::start(place.directory.path());

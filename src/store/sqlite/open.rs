@@ -11,6 +11,7 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::task::JoinSet;
 
 use super::{READING, SqliteStore, StoreError, Writer};
 
@@ -60,6 +61,7 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
     let writing = common
         .clone()
+        .thread_name(|_| "store-writer".to_owned())
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
@@ -76,16 +78,29 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
     } else {
         expect_own_schema(&mut connection).await?;
     }
-    let copying = common.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let copying = common
+        .clone()
+        .thread_name(|_| "store-copier".to_owned())
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
     let pools = pools(common.read_only(true)).await.map_err(unopenable)?;
     Ok(SqliteStore::over(connection, pools, copying, lock))
 }
 
 /// One pool for the daemon itself and one for its readers.
 async fn pools(options: SqliteConnectOptions) -> Result<[SqlitePool; 2], sqlx::Error> {
+    let options = options.thread_name(|number| format!("store-reader-{number}"));
     let pool = SqlitePoolOptions::new().max_connections(READERS);
-    let askers = pool.clone().acquire_timeout(READING).connect_with(options.clone()).await?;
-    Ok([pool.connect_with(options).await?, askers])
+    let askers = pool.clone().acquire_timeout(READING);
+    // A connection's thread has the priority of the thread that begins it: in tasks it is one of the runtime's, also
+    // where the writer's is another.
+    let mut connecting = JoinSet::new();
+    connecting.spawn(async move {
+        tokio::try_join!(pool.connect_with(options.clone()), askers.connect_with(options))
+    });
+    let (pool, askers) =
+        connecting.join_next().await.expect("one was begun").expect("opening does not panic")?;
+    Ok([pool, askers])
 }
 
 /// Opens a file that is there, to read it only.

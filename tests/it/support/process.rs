@@ -51,6 +51,19 @@ impl Process {
         assert!(status.expect("kill is there").success());
     }
 
+    /// Its threads: each one's name and its priority, as `nice` counts.
+    pub fn threads(&self) -> Vec<(String, i32)> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        let thread = |stat: String| {
+            let (head, fields) = stat.rsplit_once(')')?;
+            let (_, name) = head.split_once('(')?;
+            // The 19th of all: proc_pid_stat(5).
+            Some((name.to_owned(), fields.split_whitespace().nth(16)?.parse().ok()?))
+        };
+        stats.filter_map(thread).collect()
+    }
+
     /// Lets no file of the process grow beyond so many bytes, or any (`unlimited`).
     pub fn limit_files_to(&self, bytes: &str) {
         let pid = self.child.id().to_string();
