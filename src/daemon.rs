@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use url::Url;
 
 use crate::config::{Application, Config, Reading};
@@ -33,7 +34,7 @@ use crate::http::serve::{Bounds, Server};
 use crate::http::webhooks::Webhooks;
 use crate::http::{Answers, Ncco};
 use crate::lifecycle::{self, End, Lifecycle, Status};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, Writer};
 use crate::telemetry;
 use crate::upstream::Upstream;
 use crate::vonage::client::{self, Client};
@@ -140,8 +141,22 @@ pub async fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<Daemon, DaemonError> {
     telemetry::start_metrics();
-    let lifecycle = Lifecycle::default();
+    // The writer's thread inherits the priority of the one that asks for it: all others are begun in tasks, on the
+    // threads of the runtime.
     let (store, writer) = store::open(&config.store).await?;
+    let mut starting = JoinSet::new();
+    starting.spawn(start_over(store, writer, config, listeners, clock));
+    starting.join_next().await.expect("one was begun").expect("starting does not panic")
+}
+
+async fn start_over(
+    store: Arc<dyn Store>,
+    writer: Writer,
+    config: Config,
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+) -> Result<Daemon, DaemonError> {
+    let lifecycle = Lifecycle::default();
     lifecycle.run_to_the_end("writer", writer.run());
 
     let wakes = [Wake::default(), Wake::default()];

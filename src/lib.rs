@@ -31,8 +31,8 @@
 //! [`http::webhooks`] reads it, with bounds on size and time. [`flow::receive`] asks
 //! [`vonage::signature`] whether to believe it and [`vonage::webhook`] which conversation it speaks of, and
 //! hands it to [`store::Store::append`]. The store's [writer](store::Writer) takes everything that has queued
-//! up, appends it to the log in one transaction, commits once, and answers all; the threads of the
-//! [runtime](daemon::runtime) stand back behind its own. Only then does the reply go
+//! up, appends it to the log in one transaction, commits once, and answers all; the
+//! [runtime's threads](daemon::runtime) stand back behind its own. Only then does the reply go
 //! out, and a [wake-up](flow::Wake) without data. A redelivery meets the unique digest of the first and is
 //! counted there. What is not believed, or cannot be read or stored, [`flow::refusals`] tells the log of.
 //!

@@ -1,4 +1,4 @@
-//! The threads that everything runs on, but the one that writes.
+//! The threads that tasks run on.
 
 use std::io;
 
@@ -8,17 +8,16 @@ use tokio::runtime::{Builder, Runtime};
 /// By how much the runtime's threads stand back behind the one that writes, as `nice` counts: of two that want the
 /// same processor the writer has nine tenths.
 ///
-/// A commit is little work and several waits for the disk. After each of them the writer needs a processor, and Linux
-/// gives it one only when a thread of the same priority has had its slice: milliseconds, while every webhook of a
-/// burst waits for the commit.
+/// A commit waits for the disk several times. After each the writer needs a processor, and Linux gives it one only when
+/// a thread of the same priority has had its slice: milliseconds, while every webhook of a burst waits for the commit.
 const STANDING_BACK: i32 = 10;
 
 /// Nobody can stand back further than to this.
 const LAST: i32 = 19;
 
 /// A runtime whose threads stand back behind the thread it is built on. A thread inherits its priority from the one
-/// that begins it: a store that is opened in [`Runtime::block_on`] itself, and not in a task, has a writer that goes
-/// ahead.
+/// that begins it: where a daemon is [started](super::start) in [`Runtime::block_on`] itself, and not in a task, its
+/// store's writer goes ahead.
 ///
 /// # Errors
 /// When the system gives no threads.

@@ -92,8 +92,7 @@ async fn pools(options: SqliteConnectOptions) -> Result<[SqlitePool; 2], sqlx::E
     let options = options.thread_name(|number| format!("store-reader-{number}"));
     let pool = SqlitePoolOptions::new().max_connections(READERS);
     let askers = pool.clone().acquire_timeout(READING);
-    // A connection's thread has the priority of the thread that begins it: in tasks it is one of the runtime's, also
-    // where the writer's is another.
+    // A connection's thread inherits the priority of the one that asks for it: in a task that is one of the runtime's.
     let mut connecting = JoinSet::new();
     connecting.spawn(async move {
         tokio::try_join!(pool.connect_with(options.clone()), askers.connect_with(options))

@@ -22,7 +22,7 @@ const GATHERING: Duration = Duration::from_millis(3);
 /// So few requests at one time are not waited for, and are nobody's burst.
 const FEW: usize = 8;
 
-/// For how long a crowd is remembered at least, and half of for how long at most.
+/// For how long a crowd is remembered at least; at most for three times as long.
 const MEMORY: Duration = Duration::from_millis(500);
 
 /// An arrival that waits to be written, and who waits for it.
@@ -106,7 +106,7 @@ impl Appender {
     /// Takes what is queued up to the share, and waits a moment for arrivals that are on their way if it is less
     /// than that.
     async fn gather(&mut self, batch: &mut Vec<Append>) {
-        let share = self.crowd.share();
+        let share = self.crowd.share(Instant::now());
         let mut too_late = pin!(sleep(GATHERING));
         loop {
             while batch.len() < share.most
@@ -174,12 +174,16 @@ impl Crowd {
 
     /// Sees those who wait at the end of a commit, before it lets anybody go.
     fn see(&mut self, waiting: usize, now: Instant) {
+        self.forget(now);
+        self.lately = self.lately.max(waiting);
+    }
+
+    fn forget(&mut self, now: Instant) {
         let past = now.duration_since(self.since);
         if past >= MEMORY {
             let before = if past < 2 * MEMORY { self.lately } else { 0 };
             *self = Self { since: now, lately: 0, before };
         }
-        self.lately = self.lately.max(waiting);
     }
 
     fn size(&self) -> usize {
@@ -189,7 +193,8 @@ impl Crowd {
     /// How much of it goes into one commit: about half. Who sends webhooks waits for the reply before it sends the
     /// next. While one half is written the other comes in; a commit of all that there are would leave the disk idle
     /// until the first of them is back, and one of a few would keep the many waiting for it.
-    fn share(&self) -> Share {
+    fn share(&mut self, now: Instant) -> Share {
+        self.forget(now);
         let size = self.size();
         if size < FEW {
             return Share { least: 0, most: arrivals::MAX_ROWS };
@@ -216,7 +221,7 @@ mod tests {
         let now = Instant::now();
         let mut seen = Crowd::new(now);
         seen.see(crowd, now);
-        seen.share()
+        seen.share(now)
     }
 
     #[test]
@@ -239,18 +244,18 @@ mod tests {
         let began = Instant::now();
         let mut crowd = Crowd::new(began);
         crowd.see(64, began);
-        let share = crowd.share();
+        let share = crowd.share(began);
         for commits in 1..100 {
-            crowd.see(15, began + MEMORY * commits / 100);
-            assert_eq!(crowd.share(), share, "the others are on the way");
+            let now = began + MEMORY * commits / 100;
+            crowd.see(15, now);
+            assert_eq!(crowd.share(now), share, "the others are on the way");
         }
-        crowd.see(1, began + MEMORY);
-        assert_eq!(crowd.share(), share, "remembered for as long again");
-        crowd.see(1, began + 2 * MEMORY);
-        assert_eq!(crowd.share().least, 0, "nobody is waited for in vain");
+        let later = began + MEMORY;
+        crowd.see(1, later);
+        assert_eq!(crowd.share(later), share, "remembered for as long again");
+        assert_eq!(crowd.share(later + MEMORY).least, 0, "nobody is waited for in vain");
 
-        crowd.see(64, began + 2 * MEMORY);
-        crowd.see(1, began + 4 * MEMORY);
-        assert_eq!(crowd.share().least, 0, "also where nothing came for a long time");
+        crowd.see(64, later + MEMORY);
+        assert_eq!(crowd.share(later + 4 * MEMORY).least, 0, "also where nothing came in between");
     }
 }
