@@ -79,7 +79,8 @@ async fn the_thread_that_writes_goes_ahead_of_all_that_work_beside_it() {
     let place = place().await;
     let process = Process::start(place.directory.path());
     assert_eq!(process.told(), "READY=1");
-    place.vonage.play(&Call::tutorial(), Pace::AtOnce).await;
+    let webhook = both_talk(&place.vonage).await;
+    assert!(place.vonage.send(webhook).await.is_accepted());
     place.wait_for(|answer| answer["capture"]["state"] == "captured").await;
     // A thread that has only just begun has not lowered its priority yet.
     let lowered = async {
