@@ -145,11 +145,11 @@ pub async fn start(
     // threads of the runtime.
     let (store, writer) = store::open(&config.store).await?;
     let mut starting = JoinSet::new();
-    starting.spawn(start_over(store, writer, config, listeners, clock));
+    starting.spawn(start_on(store, writer, config, listeners, clock));
     starting.join_next().await.expect("one was begun").expect("starting does not panic")
 }
 
-async fn start_over(
+async fn start_on(
     store: Arc<dyn Store>,
     writer: Writer,
     config: Config,

@@ -131,10 +131,7 @@ impl Appender {
         let (arrivals, waiting): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|append| ((append.identity, append.arrival), append.done)).unzip();
         let outcome = self.write(arrivals).await;
-        let queued = self.queue.len();
-        self.crowd.see(waiting.len() + queued, Instant::now());
-        self.pressing
-            .send_if_modified(|pressed| std::mem::replace(pressed, queued >= FEW) != (queued >= FEW));
+        let (written, queued) = (waiting.len(), self.queue.len());
         for done in waiting {
             let told = match &outcome {
                 Ok(()) => Ok(()),
@@ -143,6 +140,9 @@ impl Appender {
             // Whoever asked may have gone away; the arrival is on disk all the same.
             let _ = done.send(told);
         }
+        self.crowd.see(written + queued, Instant::now());
+        let many = queued >= FEW;
+        self.pressing.send_if_modified(|pressed| std::mem::replace(pressed, many) != many);
     }
 
     async fn write(&self, arrivals: Vec<(Identity, NewArrival)>) -> Result<(), StoreError> {
@@ -172,7 +172,7 @@ impl Crowd {
         Self { since: now, lately: 0, before: 0 }
     }
 
-    /// Sees those who wait at the end of a commit, before it lets anybody go.
+    /// Sees those who waited at the end of a commit, before it let anybody go.
     fn see(&mut self, waiting: usize, now: Instant) {
         self.forget(now);
         self.lately = self.lately.max(waiting);
