@@ -33,6 +33,12 @@ pub enum Cause {
     Refused,
     /// Vonage could not be reached, or did not answer usefully.
     Unreachable,
+    /// Vonage limited the rate of requests (429) while fetches were pending.
+    Throttled,
+    /// Webhooks that were plainly Vonage's were rejected.
+    Rejected,
+    /// The machine's clock jumped.
+    Clock,
 }
 
 impl Gap {
@@ -61,15 +67,27 @@ impl Cause {
             Self::Store => "store",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::Throttled => "throttled",
+            Self::Rejected => "rejected",
+            Self::Clock => "clock",
         }
     }
+
+    /// Every cause.
+    pub const ALL: [Self; 7] = [
+        Self::Down,
+        Self::Store,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Throttled,
+        Self::Rejected,
+        Self::Clock,
+    ];
 
     /// The cause of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Down, Self::Store, Self::Refused, Self::Unreachable]
-            .into_iter()
-            .find(|cause| cause.as_str() == name)
+        Self::ALL.into_iter().find(|cause| cause.as_str() == name)
     }
 
     /// What it was, for a person.
@@ -80,6 +98,9 @@ impl Cause {
             Self::Store => "webhooks could not be stored",
             Self::Refused => "Vonage refused the token",
             Self::Unreachable => "Vonage could not be reached",
+            Self::Throttled => "Vonage limited the rate of requests",
+            Self::Rejected => "webhooks of Vonage's were rejected",
+            Self::Clock => "the machine's clock jumped",
         }
     }
 }

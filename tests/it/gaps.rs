@@ -552,7 +552,7 @@ fn a_gap_touches_what_it_overlaps_and_concerns_whose_it_may_be() {
     assert_eq!(concerned, [true, false, true]);
     let everybodys = Gap { application_id: None, ended_at: None, ..gap };
     assert!(everybodys.concerns(Some(&other)) && everybodys.touches(at(100), at(200)));
-    for cause in [Cause::Down, Cause::Store, Cause::Refused, Cause::Unreachable] {
+    for cause in Cause::ALL {
         assert_eq!(Cause::named(cause.as_str()), Some(cause));
     }
     assert_eq!(Cause::named("other"), None);
