@@ -14,7 +14,7 @@ use crate::domain::reply::{NewReply, Source, Upstream};
 use crate::lifecycle::Lifecycle;
 use crate::store::{Store, StoreError};
 use crate::vonage::secrets::without_secrets;
-use crate::vonage::signature::{Refusal, Verifier};
+use crate::vonage::signature::{Refusal, Verified, Verifier};
 use crate::vonage::webhook::Unreadable;
 
 use self::said::Said;
@@ -247,14 +247,15 @@ impl Receiver {
 
     /// Everything up to the store: who sent it, and what it speaks of.
     fn believed(&self, request: Request) -> Result<(Taken, NewArrival), ReceiveError> {
-        let Request { delivery, authorization, application } = request;
+        let Request { mut delivery, authorization, application } = request;
         let received_at = self.0.clock.now();
         let (origin, signed_for) = match &self.0.verifier {
             None => (Origin::Unverified, None),
             Some(verifier) => {
-                let signed_for =
+                let Verified { application_id, query } =
                     verifier.verify(authorization.as_deref(), &delivery, received_at).map_err(refused)?;
-                (Origin::Signed, signed_for)
+                delivery.query = query.or(delivery.query);
+                (Origin::Signed, application_id)
             }
         };
         let named = self.application(signed_for, application.as_deref())?;

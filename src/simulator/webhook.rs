@@ -80,8 +80,7 @@ struct Claims<'a> {
     iat: i64,
     jti: String,
     iss: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload_hash: Option<String>,
+    payload_hash: String,
     api_key: &'a str,
     application_id: &'a str,
 }
@@ -173,7 +172,10 @@ impl Signer {
             iat: now.as_second(),
             jti: Uuid::new_v4().to_string(),
             iss: "Vonage",
-            payload_hash: (webhook.method == Method::Post).then(|| hex_sha256(&webhook.body)),
+            payload_hash: hex_sha256(&match webhook.method {
+                Method::Post => webhook.body.clone(),
+                Method::Get => compact_json(&query_fields(&webhook.body)).into_bytes(),
+            }),
             api_key: &self.api_key,
             application_id: self.application_id.as_str(),
         };
@@ -206,6 +208,12 @@ fn query_fields(body: &[u8]) -> Vec<(String, String)> {
         nested => Some(nested.to_string()),
     };
     fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
+}
+
+/// What the signature of a `GET` is of.
+fn compact_json(fields: &[(String, String)]) -> String {
+    let fields = fields.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value)));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
 }
 
 fn hex_sha256(bytes: &[u8]) -> String {

@@ -20,11 +20,8 @@ enum Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Adds a parameter of a query, unless there is one of that name. Arrays and objects come as JSON.
+    /// Adds a parameter of a query. Arrays and objects come as JSON.
     pub(super) fn add_parameter(&mut self, key: String, value: String) {
-        if self.get(&key).is_some() {
-            return;
-        }
         let is_nested = value.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(&value).is_ok();
         let field = if is_nested { Field::Json(Cow::Owned(value)) } else { Field::Text(value) };
         self.0.push((Cow::Owned(key), field));

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Number;
 use subtle::ConstantTimeEq;
 
+use super::signed_query;
 use crate::domain::arrival::{Delivery, Method};
 use crate::domain::digest::Digest;
 use crate::domain::ids::ApplicationId;
@@ -52,9 +53,19 @@ pub enum Refusal {
     /// The token is too old, or from the future.
     #[error("the signature's iat is more than {TOLERANCE_SECONDS} s from this machine's clock")]
     WrongTime,
-    /// The token is for another body.
-    #[error("the signature's payload_hash is not that of the body")]
+    /// The token is for another body, or other parameters.
+    #[error("the signature's payload_hash is not that of the body (POST) or of the parameters (GET)")]
     WrongBody,
+}
+
+/// What a signature says of a webhook that it makes believable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The application that the webhook is from, where the token says so.
+    pub application_id: Option<ApplicationId>,
+    /// The query of a `GET` as it is to be read: with what the signature covers in the place that counts. `None` for
+    /// a `POST`, and where the signature is not of the parameters.
+    pub query: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +85,7 @@ impl Verifier {
         Self(signers)
     }
 
-    /// Which application the webhook is from, where its token says so.
+    /// What the signature says of a webhook.
     ///
     /// # Errors
     /// When the webhook is not to be believed.
@@ -83,7 +94,7 @@ impl Verifier {
         authorization: Option<&str>,
         delivery: &Delivery,
         now: Timestamp,
-    ) -> Result<Option<ApplicationId>, Refusal> {
+    ) -> Result<Verified, Refusal> {
         let token = authorization.and_then(bearer).ok_or(Refusal::Unsigned)?;
         let believed: Vec<(&Signer, Claims)> =
             self.0.iter().filter_map(|signer| Some((signer, claims(token, &signer.key)?))).collect();
@@ -95,8 +106,9 @@ impl Verifier {
             .find(|(signer, claims)| signer.speaks_for(claims))
             .ok_or(Refusal::WrongSubject)?;
         claims.check_time(now)?;
-        claims.check_body(delivery)?;
-        Ok(claims.application_id.is_some().then(|| signer.application_id.clone()))
+        let query = claims.check_content(delivery)?;
+        let application_id = claims.application_id.is_some().then(|| signer.application_id.clone());
+        Ok(Verified { application_id, query })
     }
 }
 
@@ -127,24 +139,21 @@ impl Claims {
         Ok(())
     }
 
-    /// A `POST` must be bound to its body. What Vonage puts into the token of a `GET` is not documented:
-    /// nothing, the hash of the empty body and the hash of the query string are taken.
-    fn check_body(&self, delivery: &Delivery) -> Result<(), Refusal> {
-        let claimed = self.payload_hash.as_deref().map(str::to_ascii_lowercase);
-        let is_hash_of = |bytes: &[u8]| {
-            claimed
-                .as_deref()
-                .is_some_and(|hash| equal(hash.as_bytes(), Digest::of(bytes).to_string().as_bytes()))
-        };
-        let bound = match delivery.method {
-            Method::Post => is_hash_of(&delivery.body),
-            Method::Get => {
-                claimed.is_none()
-                    || is_hash_of(b"")
-                    || is_hash_of(delivery.query.as_deref().unwrap_or("").as_bytes())
+    /// A `POST` must be bound to its body. A `GET` must be bound to its parameters if it is bound to anything: tokens
+    /// without a `payload_hash` and with that of nothing were seen too, and still bind the sender and the moment.
+    /// Returns the query as [`Verified`] has it.
+    fn check_content(&self, delivery: &Delivery) -> Result<Option<String>, Refusal> {
+        let payload_hash = self.payload_hash.as_deref().map(Digest::from_hex);
+        match (delivery.method, payload_hash) {
+            (Method::Post, Some(Some(hash))) if signed_query::is_hash_of(&hash, &delivery.body) => Ok(None),
+            (Method::Get, None) => Ok(None),
+            (Method::Get, Some(Some(hash))) if signed_query::is_hash_of(&hash, b"") => Ok(None),
+            (Method::Get, Some(Some(hash))) => {
+                let query = delivery.query.as_deref().unwrap_or("");
+                signed_query::covered(query, &hash).map(Some).ok_or(Refusal::WrongBody)
             }
-        };
-        if bound { Ok(()) } else { Err(Refusal::WrongBody) }
+            _ => Err(Refusal::WrongBody),
+        }
     }
 }
 

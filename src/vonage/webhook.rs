@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 
 use super::fields::Fields;
+use super::parameters::Parameter;
 use super::{json, region};
 use crate::domain::arrival::{Delivery, Endpoint, Method};
 use crate::domain::ids::{ConversationId, LegId, Region};
@@ -199,22 +200,12 @@ fn read_body(body: &[u8]) -> Result<Fields<'_>, Unreadable> {
     })
 }
 
-/// The parameters of a `GET` webhook; of two with one name the first counts.
+/// The parameters of a `GET` webhook. Of two with one name the last counts: Vonage puts its own behind those that a
+/// URL was configured with.
 fn read_query(query: &str) -> Result<Fields<'_>, Unreadable> {
     let mut fields = Fields::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        fields.add_parameter(decoded(key)?, decoded(value)?);
+    for parameter in Parameter::all(query).map_err(|_| Unreadable::NotText)? {
+        fields.add_parameter(parameter.name().to_owned(), parameter.value().to_owned());
     }
     if fields.is_empty() { Err(Unreadable::NoParameters) } else { Ok(fields) }
-}
-
-/// A parameter's key or value without its percent signs and plusses. Unlike the usual form decoders it does
-/// not put replacement characters where the bytes are no text: what cannot be read is refused.
-fn decoded(text: &str) -> Result<String, Unreadable> {
-    let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced)
-        .decode_utf8()
-        .map(Cow::into_owned)
-        .map_err(|_| Unreadable::NotText)
 }

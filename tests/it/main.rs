@@ -4,6 +4,7 @@ mod auth;
 mod backoff;
 mod bounds;
 mod calls;
+mod cases;
 mod cli;
 mod config;
 mod document;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use conversationd::domain::arrival::{Delivery, Endpoint, Method};
 use conversationd::domain::digest::Digest;
 use conversationd::domain::ids::ApplicationId;
-use conversationd::vonage::signature::{Refusal, Signer, Verifier};
+use conversationd::vonage::signature::{Refusal, Signer, Verified, Verifier};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use proptest::prelude::*;
 use serde_json::{Value, json};
+use url::form_urlencoded::Serializer;
 
 use super::support::data;
 
@@ -49,7 +51,7 @@ fn every_recorded_vector_gets_its_verdict() {
             "POST" => post(body.as_bytes()),
             _ => get(&text(vector, "query").unwrap_or_default()),
         };
-        let found = verifier.verify(vector["authorization"].as_str(), &delivery, now);
+        let found = verifier.verify(vector["authorization"].as_str(), &delivery, now).map(application_of);
         assert_eq!(found, verdict(&name), "{name}");
         assert_eq!(if found.is_ok() { "accept" } else { "reject" }, expected, "{name}");
         *counts.entry(expected).or_insert(0) += 1;
@@ -93,7 +95,8 @@ fn a_token_with_another_algorithm_is_refused() {
 #[test]
 fn the_header_must_be_a_bearer_token() {
     let good = token(&claims(), SECRET);
-    let verify = |authorization: &str| verifier().verify(Some(authorization), &post(BODY), now());
+    let verify =
+        |authorization: &str| verifier().verify(Some(authorization), &post(BODY), now()).map(application_of);
     for authorization in [format!("bearer {good}"), format!("  BEARER   {good} ")] {
         assert_eq!(verify(&authorization), Ok(Some(application(APPLICATION))), "{authorization}");
     }
@@ -152,20 +155,155 @@ fn a_post_is_bound_to_the_bytes_of_its_body() {
 }
 
 #[test]
-fn a_get_may_be_bound_to_nothing_or_to_its_query_string() {
+fn a_get_is_bound_to_nothing_or_to_its_parameters() {
     let query = "status=answered&uuid=abc";
     let hash = |text: &str| json!(Digest::of(text.as_bytes()).to_string());
     for (payload_hash, accepted) in [
         (Value::Null, true),
         (hash(""), true),
-        (hash(query), true),
-        (hash("status=completed&uuid=abc"), false),
-        (hash("?status=answered&uuid=abc"), false),
+        (hash(r#"{"status":"answered","uuid":"abc"}"#), true),
+        (json!(hash(r#"{"status":"answered","uuid":"abc"}"#).as_str().unwrap().to_uppercase()), true),
+        (hash(r#"{"uuid":"abc","status":"answered"}"#), false),
+        (hash(r#"{"status":"answered", "uuid":"abc"}"#), false),
+        (hash(r#"{"status":"completed","uuid":"abc"}"#), false),
+        (hash(query), false),
+        (hash("{}"), false),
         (json!("0"), false),
+        (json!(""), false),
     ] {
         let found = verify(&token(&with(&[("payload_hash", payload_hash.clone())]), SECRET), &get(query));
         let expected = if accepted { Ok(Some(application(APPLICATION))) } else { Err(Refusal::WrongBody) };
         assert_eq!(found, expected, "{payload_hash}");
+    }
+}
+
+/// The query as it is to be read, if a `GET` with it may be signed so.
+fn covered(query: &str, signed: &str) -> Option<String> {
+    let token = token(&with(&[("payload_hash", json!(Digest::of(signed.as_bytes()).to_string()))]), SECRET);
+    let verified = verifier().verify(Some(&format!("Bearer {token}")), &get(query), now());
+    verified.ok().map(|verified| verified.query.expect("it is bound to its parameters"))
+}
+
+#[test]
+fn the_parameters_of_a_get_are_signed_in_every_way_that_vonage_may_write_them() {
+    let escapes = "from_user=Zo%C3%AB+K%20%2B%2f%22%5C%0A%08%1F%7F%E2%80%A8&uuid=a";
+    let nested =
+        "headers=%7B%7D&dtmf=%7B%22digits%22:%20%223%2F%22,%22t%22%3A1.50%7D&list=%5B%22%5Cu00eb%22%5D";
+    for (query, signed) in [
+        (escapes, "{\"from_user\":\"Zoë K +/\\\"\\\\\\n\\b\\u001f\u{7f}\u{2028}\",\"uuid\":\"a\"}"),
+        ("uuid=a&rate=&network&x=1", r#"{"uuid":"a","rate":"","network":"","x":"1"}"#),
+        ("uuid=12&duration=61&size=1.0", r#"{"uuid":"12","duration":"61","size":"1.0"}"#),
+        (nested, r#"{"headers":"{}","dtmf":"{\"digits\": \"3/\",\"t\":1.50}","list":"[\"\\u00eb\"]"}"#),
+        (nested, r#"{"headers":{},"dtmf":{"digits":"3/","t":1.50},"list":["ë"]}"#),
+        (nested, r#"{"headers":{},"dtmf":"{\"digits\": \"3/\",\"t\":1.50}","list":["ë"]}"#),
+        (nested, r#"{"headers":"{}","dtmf":{"digits":"3/","t":1.50}}"#),
+        ("headers=%7Boops&uuid=a", r#"{"headers":"{oops","uuid":"a"}"#),
+        ("utm=1&uuid=a&SipHeader_X-Id=7&via=x", r#"{"uuid":"a","SipHeader_X-Id":"7"}"#),
+        ("utm=1&uuid=a&via=x", r#"{"utm":"1","uuid":"a","via":"x"}"#),
+        ("%EF%BB%BFuuid=a&to=%EF%BB%BFb", r#"{"uuid":"a","to":"b"}"#),
+        ("%EF%BB%BFuuid=a&to=%EF%BB%BFb", "{\"\u{feff}uuid\":\"a\",\"to\":\"\u{feff}b\"}"),
+        ("to=1&uuid=a&to=2", r#"{"uuid":"a","to":"2"}"#),
+        ("to=1&uuid=a&to=2", r#"{"to":"2","uuid":"a"}"#),
+        ("via=1&to=1&uuid=a&via=2&to=2", r#"{"to":"2","uuid":"a"}"#),
+    ] {
+        assert_eq!(covered(query, signed).as_deref(), Some(query), "{signed}");
+    }
+}
+
+#[test]
+fn of_a_repeated_parameter_the_signed_one_counts() {
+    for (query, signed, read) in [
+        ("to=1&uuid=a&to=2", r#"{"to":"1","uuid":"a"}"#, "to=1&uuid=a&to=2&to=1"),
+        ("to=%31&uuid=a&to=2&to=3&via=x", r#"{"to":"1","uuid":"a"}"#, "to=%31&uuid=a&to=2&to=3&via=x&to=%31"),
+        ("to=1&uuid=a&to=2&to=3", r#"{"uuid":"a","to":"2"}"#, "to=1&uuid=a&to=2&to=3&to=2"),
+        ("to=1&%EF%BB%BFto=2", r#"{"to":"1"}"#, "to=1&%EF%BB%BFto=2&to=1"),
+    ] {
+        assert_eq!(covered(query, signed).as_deref(), Some(read), "{signed}");
+    }
+}
+
+#[test]
+fn what_is_added_to_a_signed_get_must_mean_nothing() {
+    let signed = r#"{"uuid":"a","to":"1"}"#;
+    assert!(covered("uuid=a&to=1&utm=x", signed).is_some());
+    for query in [
+        "uuid=a&to=1&status=completed",
+        "uuid=a&to=1&conversation_uuid=CON-1",
+        "uuid=a&to=1&conversation_id=CON-1",
+        "uuid=a&to=1&region_url=https%3A%2F%2Fapi-us-3.vonage.com",
+        "uuid=a&to=1&SipHeader_X-A=1",
+        "uuid=a&to=1&%66rom=2",
+        "uuid=a&to=1&%EF%BB%BFfrom=2",
+        "uuid=a",
+        "to=1&uuid=a",
+        "uuid=a&to=1%00",
+        "uuid=A&to=1",
+        "uuid=a&to=%ff",
+        "",
+    ] {
+        assert_eq!(covered(query, signed), None, "{query}");
+    }
+}
+
+#[test]
+fn the_ways_that_are_tried_are_bounded() {
+    let repeated = (0..500).map(|name| format!("a{name}=1&a{name}=2")).collect::<Vec<_>>().join("&");
+    let nested = (0..60).map(|name| format!("b{name}=%7B%7D")).collect::<Vec<_>>().join("&");
+    for query in [repeated.as_str(), &nested, &"a&".repeat(4000), &"headers=[[[[[[[[[[[[".repeat(300)] {
+        assert_eq!(covered(query, "{}"), None);
+    }
+}
+
+/// Parameters of a webhook, and what is in them.
+fn parameters() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = prop_oneof![
+        prop::sample::select(vec!["to", "from", "uuid", "status", "headers", "dtmf", "SipHeader_X-A"])
+            .prop_map(str::to_owned),
+        r"\PC{1,6}",
+    ];
+    let value = prop_oneof![
+        r"[0-9]{0,15}",
+        r"(\PC|[\x00-\x20]){0,12}",
+        Just("{}".to_owned()),
+        r#"\{"[a-z]{1,3}":("\PC{0,3}"|[0-9]{1,3}|\[\])\}"#,
+    ];
+    prop::collection::btree_map(name, value, 1..8)
+        .prop_map(|map| map.into_iter().collect::<Vec<_>>())
+        .prop_shuffle()
+        .prop_filter("a name may begin with no byte order mark", |pairs| {
+            pairs.iter().all(|(name, value)| !name.contains('\u{feff}') && !value.contains('\u{feff}'))
+        })
+}
+
+fn encoded(parameters: &[(String, String)]) -> String {
+    Serializer::new(String::new()).extend_pairs(parameters).finish()
+}
+
+fn compact(parameters: &[(String, String)]) -> String {
+    let fields = parameters.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value)));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+}
+
+proptest! {
+    #[test]
+    fn a_signed_get_is_accepted_and_a_changed_one_is_not(
+        parameters in parameters(),
+        place in any::<prop::sample::Index>(),
+        other in r"\PC{0,6}",
+    ) {
+        let query = encoded(&parameters);
+        let signed = compact(&parameters);
+        prop_assert_eq!(covered(&query, &signed), Some(query));
+        let mut changed = parameters.clone();
+        let place = place.index(changed.len());
+        if changed[place].1 != other.trim_start_matches('\u{feff}') {
+            changed[place].1.clone_from(&other);
+            prop_assert_eq!(covered(&encoded(&changed), &signed), None);
+        }
+        changed.remove(place);
+        if changed.iter().all(|(name, _)| name != &other) {
+            prop_assert_eq!(covered(&encoded(&changed), &signed), None);
+        }
     }
 }
 
@@ -174,7 +312,7 @@ fn without_a_configured_api_key_any_account_with_the_secret_is_believed() {
     let open = Verifier::new(vec![Signer::new(application(APPLICATION), None, &SECRET.into())]);
     for api_key in [json!(API_KEY), json!("ffffffff"), Value::Null] {
         let token = token(&with(&[("api_key", api_key.clone())]), SECRET);
-        let found = open.verify(Some(&format!("Bearer {token}")), &post(BODY), now());
+        let found = open.verify(Some(&format!("Bearer {token}")), &post(BODY), now()).map(application_of);
         assert_eq!(found, Ok(Some(application(APPLICATION))), "{api_key}");
         let expected = if api_key == json!(API_KEY) { found } else { Err(Refusal::WrongSubject) };
         assert_eq!(verify(&token, &post(BODY)), expected, "{api_key}");
@@ -193,7 +331,7 @@ fn each_application_is_believed_with_its_own_secret() {
     ]);
     let verify = |id: &str, secret: &str| {
         let token = token(&with(&[("application_id", json!(id))]), secret);
-        verifier.verify(Some(&format!("Bearer {token}")), &post(BODY), now())
+        verifier.verify(Some(&format!("Bearer {token}")), &post(BODY), now()).map(application_of)
     };
     assert_eq!(verify(APPLICATION, SECRET), Ok(Some(application(APPLICATION))));
     assert_eq!(verify(third, SECRET), Ok(Some(application(third))));
@@ -238,7 +376,11 @@ fn verifier() -> Verifier {
 }
 
 fn verify(token: &str, delivery: &Delivery) -> Result<Option<ApplicationId>, Refusal> {
-    verifier().verify(Some(&format!("Bearer {token}")), delivery, now())
+    verifier().verify(Some(&format!("Bearer {token}")), delivery, now()).map(application_of)
+}
+
+fn application_of(verified: Verified) -> Option<ApplicationId> {
+    verified.application_id
 }
 
 fn now() -> Timestamp {

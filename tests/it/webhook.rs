@@ -174,7 +174,7 @@ fn a_get_carries_nested_objects_as_texts() {
         Some("{oops")
     );
     assert_eq!(
-        Webhook::read(&event("from=Alice+B%2BC&&from=Eve&to")).unwrap().from().as_deref(),
+        Webhook::read(&event("from=Eve&&from=Alice+B%2BC&to")).unwrap().from().as_deref(),
         Some("Alice B+C")
     );
     assert_eq!(Webhook::read(&event("status=%C3%84")).unwrap().kind(Endpoint::Event), "Ä");

@@ -29,7 +29,7 @@ use super::keys;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often it is asked whether it has happened.
-const ASKED_EVERY: Duration = Duration::from_millis(10);
+pub const ASKED_EVERY: Duration = Duration::from_millis(10);
 
 /// The NCCO of every test.
 pub const NCCO: &str = r#"[ {"action": "talk", "text": "Hello."} ]"#;
