@@ -1,5 +1,8 @@
 //! Logs and metrics. Neither ever holds a phone number, a body, a token or a key.
 
+mod log_sink;
+mod panics;
+
 use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
 
@@ -7,10 +10,15 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use self::log_sink::LogLine;
+pub use self::panics::log_panics;
 use crate::domain::stats::Backlog;
 
+/// The counter of log lines that were dropped.
+const LOG_LINES_DROPPED: &str = "conversationd_log_lines_dropped_total";
+
 /// What is measured: the name and what it says. The README has the same tables for whoever reads them.
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     (
         "conversationd_answers_before_commit_total",
         "Calls that got their NCCO before their webhook was on disk.",
@@ -30,6 +38,7 @@ const COUNTERS: [(&str, &str); 7] = [
         "Conversations that only Vonage's list of calls told of.",
     ),
     ("conversationd_streams_dropped_total", "Readers of /v1/stream that were given up."),
+    (LOG_LINES_DROPPED, "Log lines that standard error did not take, or not in time."),
 ];
 
 /// Counters of each value of a label. Which there will be is not known before they are.
@@ -51,13 +60,18 @@ const GAUGES: [(&str, &str); 5] = [
 /// One recorder for the process: the facade has no other kind, and daemons in one test process share it.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Begins to write logs to standard error: readable lines on a terminal, else one JSON object a line.
-/// `filter` is in the syntax of `RUST_LOG`.
+/// Begins to write logs to standard error: readable lines on a terminal, else one JSON object a line. Logging never
+/// waits: [`flush_logs`] does. `filter` is in the syntax of `RUST_LOG`.
 ///
 /// # Errors
 /// When the filter cannot be read.
 pub fn start_logs(filter: &str) -> Result<(), ParseError> {
-    let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?).with_writer(stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(|| LogLine)
+        // They would be written with `eprintln!`, which blocks and panics.
+        .log_internal_errors(false)
+        .with_ansi(stderr().is_terminal());
     // Only the first of a process is heard: tests start several daemons.
     let _ = if stderr().is_terminal() {
         logs.with_target(false).compact().try_init()
@@ -65,6 +79,16 @@ pub fn start_logs(filter: &str) -> Result<(), ParseError> {
         logs.json().flatten_event(true).try_init()
     };
     Ok(())
+}
+
+/// Writes text to standard error, behind the log lines so far. Never fails and never waits.
+pub fn print_error(text: &str) {
+    log_sink::queue_text(text);
+}
+
+/// Waits a few seconds at most until everything logged so far is written.
+pub fn flush_logs() {
+    log_sink::flush();
 }
 
 /// Begins to count.
@@ -101,6 +125,7 @@ fn begin_at_zero() {
 /// Everything counted so far, and the backlog of the moment, in Prometheus' text format.
 #[must_use]
 pub fn metrics_text(backlog: &Backlog) -> String {
+    metrics::counter!(LOG_LINES_DROPPED).absolute(log_sink::dropped_lines());
     METRICS.get().map(PrometheusHandle::render).unwrap_or_default() + &backlog_text(backlog)
 }
 

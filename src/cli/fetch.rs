@@ -9,6 +9,7 @@ use crate::daemon::once;
 use crate::domain::ids::ConversationId;
 use crate::domain::snapshot::{Document, DocumentName};
 use crate::store::Kept;
+use crate::telemetry;
 
 /// Look at one conversation at Vonage now, and print it.
 #[derive(Debug, Args)]
@@ -37,13 +38,14 @@ impl Fetch {
             shown.try_for_each(|document| print(&format!("{}\n", readable(&document.body))))?;
         }
         for unseen in &seen.unseen {
-            eprintln!("conversationd: {unseen}");
+            telemetry::print_error(&format!("conversationd: {unseen}"));
         }
         if self.keep {
-            match once::keep(&config, &self.id, seen).await? {
-                Kept::New(number) => eprintln!("kept as snapshot {number}"),
-                Kept::Joined(number) => eprintln!("nothing new since snapshot {number}"),
-            }
+            let kept = match once::keep(&config, &self.id, seen).await? {
+                Kept::New(number) => format!("kept as snapshot {number}"),
+                Kept::Joined(number) => format!("nothing new since snapshot {number}"),
+            };
+            telemetry::print_error(&kept);
         }
         Ok(())
     }

@@ -94,11 +94,13 @@ impl Arguments {
     /// Runs the command. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration.
     #[must_use]
     pub fn run(self, environment: &Environment) -> ExitCode {
+        // Also where the command panics.
+        let _flushed = FlushLogs;
         match self.attempt(environment) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 if !matches!(failure, Failure::Logged) {
-                    eprintln!("conversationd: {failure}");
+                    telemetry::print_error(&format!("conversationd: {failure}"));
                 }
                 match failure {
                     Failure::Configuration(_) | Failure::Daemon(DaemonError::NoApplication) => {
@@ -125,6 +127,7 @@ impl Arguments {
         let filter = environment.get("RUST_LOG").unwrap_or(if quiet { "error" } else { "info" });
         telemetry::start_logs(filter)
             .map_err(|error| Failure::Failed(format!("RUST_LOG cannot be read: {error}")))?;
+        telemetry::log_panics();
         match self.command {
             Command::Serve => block_on(serve::serve(config()?)),
             Command::Demo(demo) => block_on(demo.run()),
@@ -140,6 +143,15 @@ impl Arguments {
     }
 }
 
+/// Has the logs written before the process ends.
+struct FlushLogs;
+
+impl Drop for FlushLogs {
+    fn drop(&mut self) {
+        telemetry::flush_logs();
+    }
+}
+
 fn block_on<F: Future<Output = Result<(), Failure>>>(work: F) -> Result<(), Failure> {
     runtime::build()?.block_on(work)
 }
@@ -150,7 +162,8 @@ fn clock() -> Arc<dyn Clock> {
 
 /// Writes to the terminal, or to whoever reads; one who has read enough is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         outcome => Ok(outcome?),
     }

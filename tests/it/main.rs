@@ -17,6 +17,7 @@ mod front;
 mod gaps;
 mod interpret;
 mod layers;
+mod logging;
 mod look;
 mod migrations;
 mod openapi;

@@ -16,16 +16,22 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `serve` in `directory` and does not wait for anything.
+    /// Starts `serve` in `directory`, with its log in a file there, and does not wait for anything.
     pub fn start(directory: &Path) -> Self {
+        let log = fs::File::create(directory.join("log")).expect("a file can be made");
+        Self::start_logging_to(directory, log, "")
+    }
+
+    /// Starts `serve` with another standard error, after the shell has run `before`.
+    pub fn start_logging_to(directory: &Path, log: impl Into<Stdio>, before: &str) -> Self {
         let socket = directory.join("notify.socket");
         let _ = fs::remove_file(&socket);
         let notifications = UnixDatagram::bind(&socket).expect("a socket can be bound");
         notifications.set_read_timeout(Some(PATIENCE)).expect("a socket can have a timeout");
-        let log = fs::File::create(directory.join("log")).expect("a file can be made");
         // A write beyond the limit of a file's size fails as on a full disk, and does not end the process.
         let child = Command::new("sh")
-            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_conversationd")])
+            .args(["-c", &format!("trap '' XFSZ; {before}\nexec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_conversationd"))
             .args(["serve", "--config"])
             .arg(directory.join("conversationd.toml"))
             .env("NOTIFY_SOCKET", &socket)
