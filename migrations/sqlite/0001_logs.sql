@@ -4,8 +4,7 @@
 CREATE TABLE arrivals (
     -- Never reused, even after retention has deleted the newest rows: readers resume from it.
     number           INTEGER PRIMARY KEY AUTOINCREMENT,
-    -- SHA-256 of what makes two deliveries one event: endpoint, method, application, query and body, or an rtc
-    -- event's conversation and number.
+    -- SHA-256 of what makes two deliveries one event: endpoint, method, application, query and body.
     digest           BLOB    NOT NULL,
     -- Vonage's time, 0 where it is not part of what makes the event. It comes first in the unique key and makes
     -- the events of one moment neighbours: a commit touches a few pages of that index, not one for each event.

@@ -126,8 +126,6 @@ pub struct NewArrival {
     pub transferred_to: Option<ConversationId>,
     /// Vonage's own time for what happened, where the webhook has one.
     pub occurred_at: Option<Timestamp>,
-    /// The number of an rtc event in its conversation.
-    pub event_id: Option<i64>,
     /// The region that the call is handled in, where an answer webhook names one that is Vonage's.
     pub region: Option<Region>,
     /// Why a fallback webhook was sent, in Vonage's words.
@@ -147,22 +145,12 @@ pub struct Identity {
 }
 
 impl NewArrival {
-    /// What makes two deliveries one event. An rtc event is told by its conversation and number. Any other
-    /// webhook is repeated with the same body and a new signature, so headers do not count.
+    /// What makes two deliveries one event: Vonage repeats a webhook with the same bytes and a new signature, so
+    /// headers do not count. What differs in a byte is another event, whatever number an rtc event gives itself:
+    /// anybody can write a number.
     #[must_use]
     pub fn identity(&self) -> Identity {
         let application = self.application_id.as_ref().map_or("", ApplicationId::as_str);
-        if let (Endpoint::Rtc, Some(conversation), Some(event_id)) =
-            (self.delivery.endpoint, &self.conversation_id, self.event_id)
-        {
-            let parts = [
-                "rtc".as_bytes(),
-                application.as_bytes(),
-                conversation.as_str().as_bytes(),
-                &event_id.to_be_bytes(),
-            ];
-            return Identity { digest: Digest::of_parts(&parts), moment: None };
-        }
         let delivery = &self.delivery;
         let digest = Digest::of_parts(&[
             delivery.endpoint.as_str().as_bytes(),

@@ -270,7 +270,6 @@ impl Receiver {
             conversation_id: said.conversation_id,
             transferred_to: said.transferred_to,
             occurred_at: said.occurred_at,
-            event_id: said.event_id,
             region: said.region,
             fallback_reason: said.fallback_reason,
             received_at,

@@ -50,12 +50,8 @@ async fn every_recorded_rtc_event_is_taken_and_told_by_its_type() {
         if own != CONVERSATION {
             continue;
         }
-        // Some of the files tell different events under one number, which Vonage does not.
-        let same = |(other, _): &&mut (Value, i64)| !event["id"].is_null() && other["id"] == event["id"];
-        match of_the_call.iter_mut().find(same) {
-            Some((_, deliveries)) => *deliveries += 1,
-            None => of_the_call.push((event, 1)),
-        }
+        // Some of the files tell different events under one number: each is kept.
+        of_the_call.push((event, 1));
     }
     assert!(of_the_call.len() > 25, "{}", of_the_call.len());
     let kept = webhooks(&daemon, CONVERSATION, of_the_call.len()).await;
@@ -80,7 +76,7 @@ async fn a_simulated_call_tells_its_rtc_events_signed() {
 }
 
 #[tokio::test]
-async fn an_rtc_event_is_one_by_its_number_and_without_one_by_its_body() {
+async fn an_rtc_event_is_one_by_its_bytes_whatever_its_number() {
     let daemon = unsigned().await;
     let event = |number: i64, note: &str| {
         json!({"type": "Member:Joined", "id": number, "conversation_id": "CON-1", "note": note}).to_string()
@@ -88,7 +84,7 @@ async fn an_rtc_event_is_one_by_its_number_and_without_one_by_its_body() {
     let unnumbered =
         |note: &str| json!({"type": "app:knocking", "conversation_id": "CON-1", "note": note}).to_string();
     for body in
-        [event(1, "a"), event(1, "b"), event(2, "a"), unnumbered("a"), unnumbered("a"), unnumbered("b")]
+        [event(1, "a"), event(1, "b"), event(1, "a"), unnumbered("a"), unnumbered("a"), unnumbered("b")]
     {
         assert_eq!(post(&daemon, "/webhooks/rtc", body).await, 204);
     }
@@ -307,7 +303,7 @@ async fn an_rtc_event_with_a_part_that_cannot_be_read_is_still_one() {
     let event = r#"{"id": 7, "type": "member:joined", "conversation_id": "CON-7", "timestamp": "2026-03-09T10:15:30Z",
         "body": {"user": {"display_name": "\ud83d"}}}"#;
     let headers = [("content-type", "application/json")];
-    for body in [event.to_owned(), event.replace("\\ud83d", "Bob")] {
+    for body in [event, event] {
         let reply = daemon.webhook(Method::POST, "/webhooks/rtc", &headers, body).await;
         assert_eq!(reply.status, StatusCode::NO_CONTENT);
     }

@@ -1033,7 +1033,6 @@ pub fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timest
         conversation_id: webhook.conversation_id(),
         transferred_to: webhook.transferred_to(),
         occurred_at: webhook.timestamp(),
-        event_id: None,
         region: None,
         fallback_reason: None,
         received_at,

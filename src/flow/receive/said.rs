@@ -16,7 +16,6 @@ pub(super) struct Said {
     pub(super) transferred_to: Option<ConversationId>,
     pub(super) leg_id: Option<LegId>,
     pub(super) occurred_at: Option<Timestamp>,
-    pub(super) event_id: Option<i64>,
     pub(super) application_id: Option<ApplicationId>,
     pub(super) region: Option<Region>,
     pub(super) fallback_reason: Option<String>,
@@ -34,7 +33,6 @@ impl Said {
             transferred_to: webhook.transferred_to(),
             leg_id: webhook.leg_id(),
             occurred_at: webhook.timestamp(),
-            event_id: None,
             application_id: None,
             region: webhook.region_url(),
             fallback_reason: is_fallback.then(|| webhook.reason()).flatten(),
@@ -51,7 +49,6 @@ impl Said {
         Self {
             kind: event.kind().to_ascii_lowercase(),
             conversation_id: event.conversation_id(),
-            event_id: event.id(),
             occurred_at: event.timestamp(),
             application_id: event.application_id(),
             ..self

@@ -182,8 +182,6 @@ fn arrival(row: &SqliteRow) -> Result<Arrival, StoreError> {
             conversation_id: TABLE.parsed_option(row, "conversation_id", conversation)?,
             transferred_to: TABLE.parsed_option(row, "transferred_to", conversation)?,
             occurred_at: TABLE.instant_option(row, "occurred_at")?,
-            // Only the unique key needs it, and it holds it.
-            event_id: None,
             region: TABLE.parsed_option(row, "region", |text| Region::parse(text).ok())?,
             fallback_reason: TABLE.get(row, "fallback_reason")?,
             received_at: TABLE.instant(row, "received_at")?,

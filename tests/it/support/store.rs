@@ -81,7 +81,6 @@ pub fn arrival(id: &str, second: i64) -> NewArrival {
         conversation_id: Some(conversation(id)),
         transferred_to: None,
         occurred_at: None,
-        event_id: None,
         region: None,
         fallback_reason: None,
         received_at: at(second),
