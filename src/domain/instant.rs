@@ -11,6 +11,12 @@ pub fn text(instant: Timestamp) -> String {
     format!("{instant:.3}")
 }
 
+/// So long after `at`, or the last instant there is: what a webhook or document names may lie anywhere.
+#[must_use]
+pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
 /// How readers may write an instant, for a person.
 pub const FORMS: &str = "is an instant such as 2026-03-09T10:15:30Z, a day such as 2026-03-09 (UTC), or so long ago, such as 24h or 7d";
 

@@ -19,6 +19,7 @@ mod interpret;
 mod layers;
 mod logging;
 mod look;
+mod meaning;
 mod migrations;
 mod openapi;
 mod order;

@@ -8,7 +8,9 @@ use conversationd::domain::history::History;
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
 use conversationd::domain::snapshot::{Document, DocumentName, Sighting, Snapshot};
 use conversationd::flow::interpret::interpret;
+use conversationd::flow::timeline::timeline;
 use conversationd::simulator::{Action, Call, Target};
+use conversationd::vonage::webhook::Webhook;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -81,6 +83,24 @@ proptest! {
     }
 
     #[test]
+    fn instants_of_any_year_end_nothing(call in calls(), mix in mixes(), odd in odd_instants()) {
+        let history = odd.applied(call.history());
+        let expected = interpret(&history);
+        let mixed = History {
+            arrivals: mix.applied(&history.arrivals),
+            snapshots: mix.applied(&history.snapshots),
+            listed: mix.applied(&history.listed),
+            ..history.clone()
+        };
+        prop_assert_eq!(interpret(&mixed), expected.clone());
+        prop_assert!(timeline(&history, &[]).len() >= history.arrivals.len());
+        // What was heard within minutes is settled within days, whatever it is stamped with.
+        if let Ending::Settling(at) = expected.ending {
+            prop_assert!(at < moment(0) + SignedDuration::from_hours(72), "{at}");
+        }
+    }
+
+    #[test]
     fn no_status_and_no_state_is_told_twice(call in calls()) {
         let told = interpret(&call.history());
         for leg in &told.legs {
@@ -102,6 +122,74 @@ proptest! {
             prop_assert_eq!(states.len(), count);
             prop_assert!(member.state.iter().all(|state| ["INVITED", "JOINED", "LEFT"].contains(&state.as_str())));
         }
+    }
+}
+
+/// What instants are replaced with.
+#[derive(Debug, Clone)]
+struct OddInstants {
+    /// In the order in which they are met, over and over; `None` leaves one as it is.
+    replacements: Vec<Option<Timestamp>>,
+}
+
+fn odd_instants() -> impl Strategy<Value = OddInstants> {
+    let edges = prop::sample::select(vec![
+        Timestamp::MIN,
+        Timestamp::UNIX_EPOCH,
+        instant("0001-01-01T00:00:00Z"),
+        instant("2036-03-09T10:15:41.902Z"),
+        instant("9999-12-30T21:59:59Z"),
+        Timestamp::MAX,
+    ]);
+    let any = (Timestamp::MIN.as_second()..=Timestamp::MAX.as_second())
+        .prop_map(|second| Timestamp::from_second(second).expect("it is in range"));
+    let replacement = prop::option::weighted(0.5, prop_oneof![3 => edges, 1 => any]);
+    prop::collection::vec(replacement, 1..40).prop_map(|replacements| OddInstants { replacements })
+}
+
+// === impl OddInstants ===
+
+impl OddInstants {
+    /// The history with its instants replaced, wherever Vonage would have written one.
+    fn applied(&self, mut history: History) -> History {
+        let mut next = self.replacements.iter().cycle();
+        for arrival in &mut history.arrivals {
+            arrival.event.delivery.body = replaced(&arrival.event.delivery.body, &mut next);
+            arrival.event.occurred_at =
+                Webhook::read(&arrival.event.delivery).expect("it is JSON").timestamp();
+        }
+        for snapshot in &mut history.snapshots {
+            for document in &mut snapshot.sighting.documents {
+                *document = Document::new(document.name.clone(), replaced(&document.body, &mut next));
+            }
+        }
+        for call in &mut history.listed {
+            for at in [&mut call.start_time, &mut call.end_time] {
+                *at = next.next().copied().flatten().or(*at);
+            }
+            // Else the webhooks' own end says all that the list's would.
+            call.status = call.end_time.map(|_| "busy".to_owned());
+        }
+        history
+    }
+}
+
+fn replaced<'a>(body: &[u8], next: &mut impl Iterator<Item = &'a Option<Timestamp>>) -> Vec<u8> {
+    let mut body: Value = serde_json::from_slice(body).expect("it is JSON");
+    replace_instants(&mut body, next);
+    body.to_string().into_bytes()
+}
+
+fn replace_instants<'a>(value: &mut Value, next: &mut impl Iterator<Item = &'a Option<Timestamp>>) {
+    match value {
+        Value::String(text) if text.parse::<Timestamp>().is_ok() => {
+            if let Some(Some(at)) = next.next() {
+                *text = at.to_string();
+            }
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(|part| replace_instants(part, next)),
+        Value::Object(parts) => parts.values_mut().for_each(|part| replace_instants(part, next)),
+        _ => {}
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn accounts(reading: &Reading<'_>, members: &[Member]) -> Vec<LegAcco
         }
     }
     let mut accounts: Vec<LegAccount> =
-        told.into_iter().map(|(id, told)| told.account(id, members)).collect();
+        told.into_iter().map(|(id, told)| told.account(id, members, reading.last_heard_at)).collect();
     accounts.extend(unannounced.into_values().map(super::listed::account));
     accounts.sort_by_key(|account| (account.began_at.is_none(), account.began_at, account.leg.id.clone()));
     accounts
@@ -184,16 +184,15 @@ impl<'a> Told<'a> {
         self.entries.push(entry);
     }
 
-    fn account(mut self, id: LegId, members: &[Member]) -> LegAccount {
+    fn account(mut self, id: LegId, members: &[Member], heard: Option<Timestamp>) -> LegAccount {
         self.sort();
         let member = members.iter().find(|member| member.leg_ids.contains(&id));
         let own = member.and_then(|member| member.channel.as_ref());
         let channel = own.filter(|channel| channel.id.as_ref() == Some(&id)).or(self.channels.first());
         let listed = self.listed;
         let mut statuses = Statuses::of(self.entries);
-        if let Some(end) =
-            listed.and_then(super::listed::end).filter(|end| super::listed::adds(end, &statuses))
-        {
+        let listed_end = listed.and_then(|call| super::listed::end(call, heard));
+        if let Some(end) = listed_end.filter(|end| super::listed::adds(end, &statuses)) {
             let known = statuses.entries().iter().cloned();
             statuses = Statuses::of(known.chain([end]).collect());
         }

@@ -4,13 +4,14 @@
 use jiff::Timestamp;
 
 use super::legs::LegAccount;
+use super::reading::is_within_a_call;
 use super::statuses::{Entry, Statuses, Teller, goes_on};
 use crate::domain::call::ListedCall;
 use crate::domain::conversation::{Ending, Leg, LegSource, LegStatus};
 
 /// A leg that only the list knows.
 pub(super) fn account(call: &ListedCall) -> LegAccount {
-    let end = end(call);
+    let end = end(call, None);
     let answered =
         call.start_time.filter(|_| matches!(call.status.as_deref(), Some("answered" | "completed")));
     let answered = answered.map(|at| entry("answered", at));
@@ -32,9 +33,11 @@ pub(super) fn account(call: &ListedCall) -> LegAccount {
     LegAccount { began_at: call.start_time.or(ended_at), ended_at, ending, heard_alive_at: None, leg }
 }
 
-/// The leg's end, if the list has one.
-pub(super) fn end(call: &ListedCall) -> Option<Entry> {
-    let end = entry(call.status.as_deref()?, call.end_time.or(call.start_time)?);
+/// The leg's end, if the list has one. The list does not say when it was read: the end was known when it was, or
+/// when the last was `heard` if it cannot have been later.
+pub(super) fn end(call: &ListedCall, heard: Option<Timestamp>) -> Option<Entry> {
+    let mut end = entry(call.status.as_deref()?, call.end_time.or(call.start_time)?);
+    end.known_at = heard.filter(|heard| !is_within_a_call(*heard, end.known_at)).unwrap_or(end.known_at);
     (!end.is_alive()).then_some(end)
 }
 

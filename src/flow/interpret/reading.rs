@@ -1,18 +1,28 @@
 //! A history in order, each thing in it once, and the events that both logs hold.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::arrival::{Arrival, Endpoint};
+use crate::domain::arrival::{Arrival, Endpoint, Origin};
 use crate::domain::call::ListedCall;
 use crate::domain::digest::Digest;
 use crate::domain::history::History;
 use crate::domain::ids::ConversationId;
+use crate::domain::instant;
 use crate::domain::snapshot::{Document, DocumentName, Snapshot};
 use crate::vonage::document::ConversationDocument;
 use crate::vonage::event::{ConversationEvent, EventsPage};
+
+/// The longest call that Vonage carries.
+const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether what is stamped `at` may have happened in a call of which something was known at `known_at`, apart from
+/// how long before.
+pub(super) fn is_within_a_call(known_at: Timestamp, at: Timestamp) -> bool {
+    at <= instant::later(known_at, LONGEST_CALL)
+}
 
 /// What an interpretation is made of, whatever the order of the history.
 #[derive(Debug)]
@@ -25,6 +35,8 @@ pub(super) struct Reading<'a> {
     pub(super) snapshots: Vec<&'a Snapshot>,
     /// The documents of conversations, each read once however many versions hold it.
     own: HashMap<Digest, ConversationDocument>,
+    /// When anything was received, or seen at Vonage, the last time.
+    pub(super) last_heard_at: Option<Timestamp>,
     /// By leg.
     pub(super) listed: Vec<&'a ListedCall>,
     /// By Vonage's time. One event may be here several times, from both logs.
@@ -72,7 +84,9 @@ impl Known {
     }
 
     /// The same, but at `at` at the earliest: a page that joined a version may tell what came after that was taken.
+    /// No call lasts until what is later than [`LONGEST_CALL`]: that is no time at which it was known.
     fn not_before(self, at: Option<Timestamp>) -> Self {
+        let at = at.filter(|at| is_within_a_call(self.at, *at));
         Self { at: at.map_or(self.at, |at| self.at.max(at)), ..self }
     }
 
@@ -96,6 +110,7 @@ impl<'a> Reading<'a> {
             arrivals.into_iter().partition(|arrival| is_event(arrival));
         let mut reading = Self {
             conversation: &history.conversation_id,
+            last_heard_at: last_heard_at(history),
             webhooks,
             own: own_documents(&snapshots),
             snapshots,
@@ -112,20 +127,41 @@ impl<'a> Reading<'a> {
     }
 
     fn told(&self, arrivals: &[&Arrival]) -> Vec<EventTold> {
+        let is_here = |event: &ConversationEvent| {
+            event.conversation_id().is_none_or(|conversation| conversation == *self.conversation)
+        };
         let pushed = arrivals.iter().filter_map(|arrival| {
-            let event = ConversationEvent::from_slice(&arrival.event.delivery.body)?;
-            Some(EventTold { event, known: Known::from_arrival(arrival), source: "rtc".to_owned() })
+            let event = ConversationEvent::from_slice(&arrival.event.delivery.body).filter(is_here)?;
+            Some((event, *arrival))
+        });
+        let pushed = without_rivals_of_signed(pushed.collect()).into_iter().map(|(event, arrival)| {
+            EventTold { event, known: Known::from_arrival(arrival), source: "rtc".to_owned() }
         });
         let read = self.snapshots.iter().flat_map(|snapshot| events_of(snapshot));
-        let is_here = |told: &EventTold| {
-            told.event.conversation_id().is_none_or(|conversation| conversation == *self.conversation)
-        };
-        let mut events: Vec<EventTold> = pushed.chain(read).filter(is_here).collect();
+        let read = read.filter(|told| is_here(&told.event));
+        let mut events: Vec<EventTold> = pushed.chain(read).collect();
         events.sort_by_cached_key(|told| {
             (told.event.timestamp(), told.event.id(), told.event.kind().to_owned(), told.known)
         });
         events
     }
+}
+
+fn last_heard_at(history: &History) -> Option<Timestamp> {
+    let received = history.arrivals.iter().map(|arrival| arrival.event.received_at);
+    received.chain(history.snapshots.iter().map(|snapshot| snapshot.confirmed_at)).max()
+}
+
+/// The pushed events without those that anybody could have sent under the number of one that is signed. Of several
+/// that are equally good under one number each is taken: nothing says which of them is right.
+fn without_rivals_of_signed(
+    pushed: Vec<(ConversationEvent, &Arrival)>,
+) -> Vec<(ConversationEvent, &Arrival)> {
+    let is_signed = |arrival: &Arrival| arrival.event.origin == Origin::Signed;
+    let signed_ids: HashSet<i64> =
+        pushed.iter().filter(|(_, arrival)| is_signed(arrival)).filter_map(|(event, _)| event.id()).collect();
+    let is_rival = |event: &ConversationEvent| event.id().is_some_and(|id| signed_ids.contains(&id));
+    pushed.into_iter().filter(|(event, arrival)| is_signed(arrival) || !is_rival(event)).collect()
 }
 
 fn own_documents(snapshots: &[&Snapshot]) -> HashMap<Digest, ConversationDocument> {

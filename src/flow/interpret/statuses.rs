@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::{Ending, LegStatus};
 use crate::domain::ids::ConversationId;
+use crate::domain::instant;
 
 /// How long after `busy` and its like something may follow before the leg counts as over.
 const SETTLING: SignedDuration = SignedDuration::from_secs(60);
@@ -203,7 +204,7 @@ impl Statuses {
         let goes_on = with(Finality::None).any(|entry| entry.status.at > usual);
         let heard = with(Finality::Usual).map(|entry| entry.known_at).max();
         match heard {
-            Some(heard) if !goes_on => Ending::Settling(heard + SETTLING),
+            Some(heard) if !goes_on => Ending::Settling(instant::later(heard, SETTLING)),
             _ => Ending::Open,
         }
     }
