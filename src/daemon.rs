@@ -12,6 +12,7 @@ use axum::Router;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::{Application, Config, Reading};
@@ -31,9 +32,11 @@ use crate::http::health::Readiness;
 use crate::http::query::Query;
 use crate::http::query::stream::Streams;
 use crate::http::serve::{Bounds, Server};
+use crate::http::starting::LateRoutes;
 use crate::http::webhooks::Webhooks;
 use crate::http::{Answers, Ncco};
 use crate::lifecycle::{self, End, Lifecycle, Status};
+use crate::store::slot::StoreSlot;
 use crate::store::{self, Store, StoreError, Writer};
 use crate::telemetry;
 use crate::upstream::Upstream;
@@ -126,134 +129,224 @@ pub struct Daemon {
     pub public: SocketAddr,
     /// Where readers connect.
     pub private: SocketAddr,
-    store: Arc<dyn Store>,
+    store: StoreSlot,
     lifecycle: Lifecycle,
-    wakes: [Wake; 5],
+    wakes: Wakes,
 }
 
-/// Starts everything. When this returns, the schema is migrated and both listeners are answering.
+/// Who is woken.
+#[derive(Debug, Clone, Default)]
+struct Wakes {
+    fetcher: Wake,
+    deriver: Wake,
+    /// The deriver, too: what was fetched gives way to nobody.
+    fetched: Wake,
+    heartbeat: Wake,
+    reconciler: Wake,
+}
+
+impl Wakes {
+    /// Who has to know of a webhook.
+    fn of_webhooks(&self) -> [Wake; 2] {
+        [self.fetcher.clone(), self.deriver.clone()]
+    }
+}
+
+/// Starts everything. When this returns, both listeners are answering, and the schema is migrated; or, where the store
+/// cannot be opened for now (it is locked, the disk is full), calls get their NCCO and the daemon goes on trying.
 ///
 /// # Errors
-/// When the store cannot be opened, or TLS is not to be had.
+/// When the store can never be opened as it is, or TLS is not to be had.
 pub async fn start(
     config: Config,
     listeners: Listeners,
     clock: Arc<dyn Clock>,
 ) -> Result<Daemon, DaemonError> {
     telemetry::start_metrics();
-    // The writer's thread inherits the priority of the one that asks for it: all others are begun in tasks, on the
-    // threads of the runtime.
-    let (store, writer) = store::open(&config.store).await?;
-    let mut starting = JoinSet::new();
-    starting.spawn(start_on(store, writer, config, listeners, clock));
-    starting.join_next().await.expect("one was begun").expect("starting does not panic")
-}
-
-async fn start_on(
-    store: Arc<dyn Store>,
-    writer: Writer,
-    config: Config,
-    listeners: Listeners,
-    clock: Arc<dyn Clock>,
-) -> Result<Daemon, DaemonError> {
-    let lifecycle = Lifecycle::default();
-    lifecycle.run_to_the_end("writer", writer.run());
-
-    let wakes = [Wake::default(), Wake::default()];
-    let [fetch_wake, derive_wake] = wakes.clone();
-    let look_wake = Wake::default();
-    let deriver = Deriver::new(Arc::clone(&store), derive_wake, look_wake.clone());
-    lifecycle.run("deriver", deriver.run(lifecycle.soft_stop().clone()));
-    let [beat_wake, reconcile_wake] = [Wake::default(), Wake::default()];
-    let common = Common { config: &config, lifecycle: &lifecycle, store: &store, clock: &clock };
-    let (outages, last_beat) = common.start_heartbeat(beat_wake.clone()).await?;
-    if !config.applications.is_empty() {
-        let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
-        let clients = Arc::new(clients(&config, &pace, &clock)?);
-        let parts = fetch::Parts {
-            store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
-            clients: Arc::clone(&clients),
-            pace,
-            patience: config.fetch.patience,
-            concurrency: config.fetch.concurrency,
-            wake: fetch_wake,
-            changed: look_wake.clone(),
-            outages,
-        };
-        lifecycle.run("fetcher", Fetcher::new(parts).run(lifecycle.soft_stop().clone()));
-        common.start_reconciler(clients, last_beat, (reconcile_wake.clone(), wakes.clone()));
-    }
-
-    let webhooks = Webhooks {
-        receiver: Arc::new(common.receiver(wakes.clone())),
-        answers: answers(&config)?,
-        max_body_bytes: config.max_body_bytes,
-    };
-    let access = Arc::new(Access::new(config.readers, &clock));
-    let query = Query {
-        store: Arc::clone(&store),
+    let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
+    let clients = Arc::new(clients(&config, &pace, &clock)?);
+    let answers = answers(&config)?;
+    let wiring = Wiring {
+        started_at: clock.now(),
+        config: Arc::new(config),
+        lifecycle: Lifecycle::default(),
+        store: StoreSlot::default(),
+        wakes: Wakes::default(),
+        late_routes: LateRoutes::default(),
         clock,
-        country: config.default_country,
-        streams: Streams::new(lifecycle.clone()),
-        metrics: telemetry::metrics_text,
-        access,
-        readiness: Readiness::default(),
+        pace,
+        clients,
     };
-    let [public, private] = serve(&lifecycle, listeners, [webhooks.router(), query.router()])?;
+    let [public, private] = wiring.listen(listeners, answers)?;
     if let Some(period) = lifecycle::watchdog_period() {
-        lifecycle.run("watchdog", feed_watchdog(Arc::clone(&store), period, lifecycle.clone()));
+        wiring.lifecycle.run("watchdog", feed_watchdog(period, wiring.lifecycle.clone()));
     }
-    let [fetch_wake, derive_wake] = wakes;
-    let wakes = [fetch_wake, derive_wake, look_wake, beat_wake, reconcile_wake];
+    if let Err(error) = wiring.open().await {
+        wiring.lifecycle.stop();
+        wiring.lifecycle.drained(std::future::ready(())).await;
+        return Err(error.into());
+    }
+    let Wiring { store, lifecycle, wakes, .. } = wiring;
     Ok(Daemon { public, private, store, lifecycle, wakes })
 }
 
-/// What the parts have in common.
-#[derive(Clone, Copy)]
-struct Common<'a> {
-    config: &'a Config,
-    lifecycle: &'a Lifecycle,
-    store: &'a Arc<dyn Store>,
-    clock: &'a Arc<dyn Clock>,
+/// The pause before a store is opened again that is locked, or whose disk is full.
+const REOPENING: Duration = Duration::from_secs(1);
+
+/// What the daemon is put together from.
+#[derive(Debug, Clone)]
+struct Wiring {
+    started_at: Timestamp,
+    config: Arc<Config>,
+    lifecycle: Lifecycle,
+    store: StoreSlot,
+    wakes: Wakes,
+    late_routes: LateRoutes,
+    clock: Arc<dyn Clock>,
+    pace: Arc<Pace>,
+    clients: Arc<HashMap<ApplicationId, Client>>,
 }
 
-impl Common<'_> {
-    /// Starts the heartbeat. Returns where it is told of outages, and a predecessor's last beat.
-    async fn start_heartbeat(self, wake: Wake) -> Result<(Arc<Outages>, Option<Timestamp>), StoreError> {
-        let outages = Arc::new(Outages::new(wake.clone()));
-        let (store, clock) = (Arc::clone(self.store), Arc::clone(self.clock));
-        let (heartbeat, last_beat) = Heartbeat::begin(store, clock, Arc::clone(&outages), wake).await?;
-        self.lifecycle.run("heartbeat", heartbeat.run(self.lifecycle.soft_stop().clone()));
-        Ok((outages, last_beat))
+impl Wiring {
+    /// Starts both listeners. They answer calls before there is a store.
+    fn listen(&self, listeners: Listeners, answers: Answers) -> Result<[SocketAddr; 2], DaemonError> {
+        let webhooks = Webhooks {
+            receiver: Arc::new(self.receiver()),
+            answers,
+            max_body_bytes: self.config.max_body_bytes,
+        };
+        let private = self.late_routes.clone().router(self.store.clone());
+        serve(&self.lifecycle, listeners, [webhooks.router(), private])
+    }
+
+    /// Opens the store and starts everything that needs it. Where it cannot be opened for now, a task goes on trying.
+    async fn open(&self) -> Result<(), StoreError> {
+        match self.try_to_open().await {
+            Err(error @ StoreError::Unavailable(_)) => {
+                tracing::error!(
+                    %error,
+                    "the store cannot be opened yet: calls get their NCCO, events are refused with 503, and opening it \
+                     is tried again"
+                );
+                lifecycle::describe(&format!("waiting for the store: {error}"));
+                let opening = self.clone().reopen(self.lifecycle.soft_stop().clone());
+                self.lifecycle.run_until_done(opening);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Tries until the store is open, or the stop.
+    async fn reopen(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(REOPENING)).await.is_some() {
+            match self.try_to_open().await {
+                Ok(()) => {
+                    tracing::info!("the store is open");
+                    lifecycle::describe("");
+                    return;
+                }
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the store cannot be opened; the daemon stops");
+                    self.lifecycle.fail();
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_to_open(&self) -> Result<(), StoreError> {
+        // The writer's thread inherits the priority of the one that asks for it: all others are begun in tasks, on the
+        // threads of the runtime.
+        let opened = store::open(&self.config.store).await;
+        let (store, writer) = opened.inspect_err(|error| self.store.blame(error))?;
+        let mut starting = JoinSet::new();
+        let wiring = self.clone();
+        starting.spawn(async move { wiring.start_on(store, writer).await });
+        let outcome = starting.join_next().await.expect("one was begun").expect("starting does not panic");
+        outcome.inspect_err(|error| self.store.blame(error))
+    }
+
+    /// Starts everything that needs the store.
+    async fn start_on(&self, store: Arc<dyn Store>, writer: Writer) -> Result<(), StoreError> {
+        let outages = Arc::new(Outages::new(self.wakes.heartbeat.clone()));
+        let (heartbeat, last_beat) = Heartbeat::begin(
+            Arc::clone(&store),
+            Arc::clone(&self.clock),
+            Arc::clone(&outages),
+            (self.wakes.heartbeat.clone(), self.started_at),
+        )
+        .await?;
+        let stop = || self.lifecycle.soft_stop().clone();
+        self.lifecycle.run_to_the_end("writer", writer.run());
+        self.lifecycle.run("heartbeat", heartbeat.run(stop()));
+        let (webhooks, fetched) = (self.wakes.deriver.clone(), self.wakes.fetched.clone());
+        self.lifecycle.run("deriver", Deriver::new(Arc::clone(&store), webhooks, fetched).run(stop()));
+        if !self.config.applications.is_empty() {
+            self.lifecycle.run("fetcher", self.fetcher(&store, outages).run(stop()));
+            self.start_reconciler(&store, last_beat);
+        }
+        self.late_routes.set(self.query(&store).router());
+        self.store.fill(store);
+        Ok(())
+    }
+
+    fn fetcher(&self, store: &Arc<dyn Store>, outages: Arc<Outages>) -> Arc<Fetcher> {
+        Fetcher::new(fetch::Parts {
+            store: Arc::clone(store),
+            clock: Arc::clone(&self.clock),
+            clients: Arc::clone(&self.clients),
+            pace: Arc::clone(&self.pace),
+            patience: self.config.fetch.patience,
+            concurrency: self.config.fetch.concurrency,
+            wake: self.wakes.fetcher.clone(),
+            changed: self.wakes.fetched.clone(),
+            outages,
+        })
+    }
+
+    /// What answers readers.
+    fn query(&self, store: &Arc<dyn Store>) -> Query {
+        Query {
+            store: Arc::clone(store),
+            country: self.config.default_country,
+            streams: Streams::new(self.lifecycle.clone()),
+            metrics: telemetry::metrics_text,
+            access: Arc::new(Access::new(self.config.readers.clone(), &self.clock)),
+            readiness: Readiness::default(),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// What takes webhooks in, with what tells the log of those that it refuses.
-    fn receiver(self, wakes: [Wake; 2]) -> Receiver {
+    fn receiver(&self) -> Receiver {
         let applications = &self.config.applications;
         let refusals = Arc::new(Refusals::default());
         self.lifecycle.run("refusals", Arc::clone(&refusals).run(self.lifecycle.soft_stop().clone()));
         Receiver::new(receive::Parts {
-            store: Arc::clone(self.store),
-            clock: Arc::clone(self.clock),
+            store: self.store.clone(),
+            clock: Arc::clone(&self.clock),
             verifier: self.config.signed.then(|| verifier(applications)),
             applications: applications.iter().map(|application| application.id.clone()).collect(),
             refusals,
-            wakes,
+            wakes: self.wakes.of_webhooks(),
             lifecycle: self.lifecycle.clone(),
         })
     }
 
     /// Starts the reconciler, unless it is switched off.
-    fn start_reconciler(
-        self,
-        clients: Arc<HashMap<ApplicationId, Client>>,
-        last_beat: Option<Timestamp>,
-        (wake, found): (Wake, [Wake; 2]),
-    ) {
+    fn start_reconciler(&self, store: &Arc<dyn Store>, last_beat: Option<Timestamp>) {
         let Some(interval) = self.config.reconcile_interval else { return };
-        let (store, clock) = (Arc::clone(self.store), Arc::clone(self.clock));
-        let parts = reconcile::Parts { store, clock, clients, interval, last_beat, wake, found };
+        let parts = reconcile::Parts {
+            store: Arc::clone(store),
+            clock: Arc::clone(&self.clock),
+            clients: Arc::clone(&self.clients),
+            interval,
+            last_beat,
+            wake: self.wakes.reconciler.clone(),
+            found: self.wakes.of_webhooks(),
+        };
         self.lifecycle.run("reconciler", Reconciler::new(parts).run(self.lifecycle.soft_stop().clone()));
     }
 }
@@ -266,7 +359,8 @@ impl Daemon {
 
     /// Makes everybody look at the store at once, as after a change of the clock.
     pub fn wake(&self) {
-        self.wakes.iter().for_each(Wake::wake);
+        let Wakes { fetcher, deriver, fetched, heartbeat, reconciler } = &self.wakes;
+        [fetcher, deriver, fetched, heartbeat, reconciler].into_iter().for_each(Wake::wake);
     }
 
     /// Waits for the soft stop, whoever begins it, and then until everything is finished and closed.
@@ -276,7 +370,9 @@ impl Daemon {
         let closing = async {
             // The listeners and workers write until they end; the writer ends when the store is closed.
             self.lifecycle.workers_done().await;
-            self.store.close().await;
+            if let Ok(store) = self.store.get() {
+                store.close().await;
+            }
         };
         let drained = self.lifecycle.drained(impatient);
         let (end, ()) = tokio::join!(drained, closing);
@@ -357,18 +453,12 @@ fn clients(
     config.applications.iter().map(client).collect()
 }
 
-/// Tells systemd that the daemon is alive as long as its writer answers. A store that refuses to write is
-/// not a reason to be killed: answer webhooks are still replied to.
-async fn feed_watchdog(store: Arc<dyn Store>, period: Duration, lifecycle: Lifecycle) {
+/// Tells systemd that the runtime still runs tasks. The store has no part in it: while it is locked or its disk is full
+/// calls still get their NCCO, which a killed daemon could not give them.
+async fn feed_watchdog(period: Duration, lifecycle: Lifecycle) {
     while !lifecycle.soft_stop().is_cancelled() {
-        if let Err(error) = store.check().await {
-            tracing::warn!(%error, "the store cannot be written to");
-        }
         lifecycle::tell(Status::Alive);
-        tokio::select! {
-            () = lifecycle.soft_stop().cancelled() => {}
-            () = tokio::time::sleep(period / 2) => {}
-        }
+        lifecycle.soft_stop().run_until_cancelled(tokio::time::sleep(period / 2)).await;
     }
 }
 

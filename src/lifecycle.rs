@@ -107,9 +107,26 @@ impl Lifecycle {
         self.workers.spawn(work)
     }
 
+    /// Runs a task that may end before the stop, which it has to heed.
+    pub fn run_until_done<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let hard = self.hard.clone();
+        self.workers.spawn(async move {
+            hard.run_until_cancelled(task).await;
+        });
+    }
+
     /// Begins the soft stop.
     pub fn stop(&self) {
         self.soft.cancel();
+    }
+
+    /// Begins the soft stop because something failed: the daemon has to be seen to fail.
+    pub fn fail(&self) {
+        self.died.store(true, Ordering::SeqCst);
+        self.stop();
     }
 
     /// Completes when every worker has ended after a soft stop.
@@ -158,8 +175,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if !self.lifecycle.soft.is_cancelled() || std::thread::panicking() {
             tracing::error!(task = self.name, "a task that should run on has died; the daemon stops");
-            self.lifecycle.died.store(true, Ordering::SeqCst);
-            self.lifecycle.soft.cancel();
+            self.lifecycle.fail();
         }
     }
 }
@@ -201,6 +217,13 @@ pub fn tell(status: Status) {
     };
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "systemd could not be told of the daemon's state");
+    }
+}
+
+/// Tells systemd in words what the daemon does (`systemctl status` shows it).
+pub fn describe(status: &str) {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Status(status)]) {
+        tracing::warn!(%error, "systemd could not be told what the daemon does");
     }
 }
 

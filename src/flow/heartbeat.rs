@@ -32,10 +32,10 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Beats for the first time. The time since a predecessor's last beat becomes a gap, unless it is shorter
+    /// Beats for the first time, in a process that began at `started_at`. The time since a predecessor's last beat becomes a gap, unless it is shorter
     /// than [`SHORTEST`]: a crash leaves one that is up to a beat too long and never one that is too short,
     /// and a restart leaves one too, since Vonage may have given up a webhook meanwhile. What a predecessor left
-    /// open ends with its last beat. A first start on an empty store, and a clock that was set back, leave none.
+    /// open ends with its last beat. What it took to open the store is a gap of its own. A first start on an empty store, and a clock that was set back, leave none.
     ///
     /// Returns the predecessor's last beat as well.
     ///
@@ -45,15 +45,18 @@ impl Heartbeat {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         outages: Arc<Outages>,
-        wake: Wake,
+        (wake, started_at): (Wake, Timestamp),
     ) -> Result<(Self, Option<Timestamp>), StoreError> {
         let now = clock.now();
         let last_beat = store.last_beat().await?;
+        if now.duration_since(started_at) > SHORTEST {
+            store.add_gap(Cause::Store, None, started_at, now).await?;
+        }
         if let Some(last_beat) = last_beat {
             store.close_gaps(last_beat).await?;
-            let silence = now.duration_since(last_beat);
+            let silence = started_at.duration_since(last_beat);
             if silence > SHORTEST {
-                store.add_gap(Cause::Down, None, last_beat, now).await?;
+                store.add_gap(Cause::Down, None, last_beat, started_at).await?;
                 let seconds = silence.as_secs();
                 tracing::warn!(seconds, since = %last_beat, "nothing was seen since the last run; it is kept as a gap");
             }

@@ -6,13 +6,17 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use metrics::Counter;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::domain::arrival::{Delivery, Endpoint, NewArrival, Origin};
 use crate::domain::clock::Clock;
 use crate::domain::digest::Digest;
 use crate::domain::ids::{ApplicationId, ConversationId, LegId};
 use crate::domain::reply::{NewReply, Source, Upstream};
 use crate::lifecycle::Lifecycle;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+use crate::store::slot::StoreSlot;
 use crate::vonage::secrets::without_secrets;
 use crate::vonage::signature::{Refusal, Verified, Verifier};
 use crate::vonage::webhook::Unreadable;
@@ -35,6 +39,16 @@ const PERSISTENCE: Duration = Duration::from_mins(1);
 
 /// The pause before storing is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// What may wait for the store, in bytes: hundreds of thousands of webhooks of usual size, and a bound on memory while
+/// the store stands still. Beyond it events are refused, and answer webhooks are replied to and lost.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a webhook takes in memory beside its bytes.
+const OVERHEAD_BYTES: usize = 1024;
+
+/// The unit in which waiting bytes are counted.
+const BYTES_PER_PERMIT: usize = 1024;
 
 /// Why a webhook was not taken. Tells its sender what to mend, and holds nothing of what was sent.
 #[derive(Debug, thiserror::Error)]
@@ -122,13 +136,17 @@ pub struct Given {
 
 /// Takes webhooks in.
 #[derive(Debug)]
-pub struct Receiver(Parts);
+pub struct Receiver {
+    parts: Parts,
+    /// Memory for webhooks and replies that wait for the store.
+    waiting: Arc<Semaphore>,
+}
 
 /// What a [`Receiver`] works with.
 #[derive(Debug)]
 pub struct Parts {
-    /// Where webhooks are kept.
-    pub store: Arc<dyn Store>,
+    /// Where webhooks are kept, once it is open.
+    pub store: StoreSlot,
     /// Tells when they came.
     pub clock: Arc<dyn Clock>,
     /// Who may sign; `None` where signatures are switched off.
@@ -147,7 +165,7 @@ impl Receiver {
     /// A receiver of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(parts)
+        Self { parts, waiting: Arc::new(Semaphore::new(MAX_WAITING_BYTES / BYTES_PER_PERMIT)) }
     }
 
     /// Takes a webhook in. It is on disk when this returns `Ok`, except where a caller waits for an NCCO and the
@@ -161,61 +179,76 @@ impl Receiver {
             None => self.only_application(),
         };
         self.take(request).await.inspect_err(|why| {
-            self.0.refusals.note(why.reason(), application, why.detail());
+            self.parts.refusals.note(why.reason(), application, why.detail());
         })
     }
 
     /// Told of what is refused before it can be received.
     #[must_use]
     pub fn refusals(&self) -> &Refusals {
-        &self.0.refusals
+        &self.parts.refusals
     }
 
     async fn take(&self, request: Request) -> Result<Taken, ReceiveError> {
         let (taken, arrival) = self.believed(request)?;
-        let count = count::arrivals(taken.endpoint, &arrival.kind);
+        let committed = Committed {
+            counter: count::arrivals(taken.endpoint, &arrival.kind),
+            wakes: self.parts.wakes.clone(),
+        };
         if taken.stands_for == Endpoint::Answer {
-            self.append_patiently(arrival).await;
+            self.append_patiently(arrival, committed).await;
         } else {
-            self.append_at_once(arrival).await.map_err(ReceiveError::NotStored)?;
-            self.0.wakes.iter().for_each(Wake::wake);
+            self.append_at_once(arrival, committed).await.map_err(ReceiveError::NotStored)?;
         }
-        count.increment(1);
         Ok(taken)
     }
 
-    /// Stores what Vonage sends again. What takes longer than [`EVENT_PATIENCE`] goes on behind the refusal: it may
-    /// still be stored, or else the store notes that it was not.
-    async fn append_at_once(&self, arrival: NewArrival) -> Result<(), StoreError> {
-        let store = Arc::clone(&self.0.store);
-        let mut stored = Box::pin(async move { store.append(arrival).await });
-        let in_time = tokio::time::timeout(EVENT_PATIENCE, &mut stored).await;
-        in_time.unwrap_or_else(|_| {
-            let wakes = self.0.wakes.clone();
-            self.0.lifecycle.finish(async move {
-                if stored.await.is_ok() {
-                    wakes.iter().for_each(Wake::wake);
-                }
-            });
-            Err(StoreError::Behind)
-        })
+    /// Stores what Vonage sends again. It goes on in a task of its own, also when the sender hangs up, and behind the
+    /// refusal when it takes longer than [`EVENT_PATIENCE`]: it may still be stored, or else the store notes that it
+    /// was not.
+    async fn append_at_once(&self, arrival: NewArrival, committed: Committed) -> Result<(), StoreError> {
+        let store = Arc::clone(self.parts.store.get()?);
+        let received_at = arrival.received_at;
+        let Some(memory) = self.reserve(size(&arrival.delivery)) else {
+            store.refused(received_at);
+            return Err(StoreError::Behind);
+        };
+        let appending = self.parts.lifecycle.finish(async move {
+            let _memory = memory;
+            store.append(arrival).await.inspect(|()| committed.tell())
+        });
+        match tokio::time::timeout(EVENT_PATIENCE, appending).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(died)) => Err(StoreError::Unavailable(format!("appending ended early: {died}"))),
+            Err(_) => Err(StoreError::Behind),
+        }
     }
 
     /// Stores what a caller waits for. Returns when it is on disk, at the latest after [`ANSWER_PATIENCE`].
-    async fn append_patiently(&self, arrival: NewArrival) {
-        let store = Arc::clone(&self.0.store);
-        let wakes = self.0.wakes.clone();
-        let lifecycle = self.0.lifecycle.clone();
-        let stored = self.0.lifecycle.finish(async move {
-            match persistently(&lifecycle, || store.append(arrival.clone())).await {
-                Ok(()) => wakes.iter().for_each(Wake::wake),
-                Err(error) => {
-                    metrics::counter!("conversationd_answers_lost_total").increment(1);
-                    tracing::error!(%error, "an answer webhook was replied to but not stored");
-                }
+    async fn append_patiently(&self, arrival: NewArrival, committed: Committed) {
+        let received_at = arrival.received_at;
+        let slot = self.parts.store.clone();
+        // Each try has a copy of its own, which may still be queued when the next begins.
+        let Some(memory) = self.reserve(2 * size(&arrival.delivery)) else {
+            if let Ok(store) = slot.get() {
+                store.refused(received_at);
+            }
+            return lost(&StoreError::Behind);
+        };
+        let lifecycle = self.parts.lifecycle.clone();
+        let stored = self.parts.lifecycle.finish(async move {
+            let _memory = memory;
+            let append = || {
+                let (slot, arrival) = (slot.clone(), arrival.clone());
+                async move { slot.get()?.append(arrival).await }
+            };
+            match persistently(&lifecycle, append).await {
+                Ok(()) => committed.tell(),
+                Err(error) => lost(&error),
             }
         });
-        if tokio::time::timeout(ANSWER_PATIENCE, stored).await.is_err() {
+        // One that panicked has not been stored either.
+        if !matches!(tokio::time::timeout(ANSWER_PATIENCE, stored).await, Ok(Ok(()))) {
             metrics::counter!("conversationd_answers_before_commit_total").increment(1);
         }
     }
@@ -229,27 +262,44 @@ impl Receiver {
             conversation_id: taken.conversation_id,
             transferred_to: taken.transferred_to,
             leg_id: taken.leg_id,
-            replied_at: self.0.clock.now(),
+            replied_at: self.parts.clock.now(),
             source,
             upstream,
             // It is kept as long as a document of Vonage's, and holds the same secrets.
             ncco: ncco.map(without_secrets),
         };
-        let store = Arc::clone(&self.0.store);
-        let lifecycle = self.0.lifecycle.clone();
-        self.0.lifecycle.finish(async move {
-            if let Err(error) = persistently(&lifecycle, || store.reply(reply.clone())).await {
-                metrics::counter!("conversationd_replies_lost_total").increment(1);
-                tracing::error!(%error, "what a webhook was replied to with could not be stored");
+        let not_kept = |error: &StoreError| {
+            metrics::counter!("conversationd_replies_lost_total").increment(1);
+            tracing::error!(%error, "what a webhook was replied to with could not be stored");
+        };
+        let Some(memory) = self.reserve(2 * reply.ncco.as_ref().map_or(0, Vec::len)) else {
+            return not_kept(&StoreError::Behind);
+        };
+        let slot = self.parts.store.clone();
+        let lifecycle = self.parts.lifecycle.clone();
+        self.parts.lifecycle.finish(async move {
+            let _memory = memory;
+            let keep = || {
+                let (slot, reply) = (slot.clone(), reply.clone());
+                async move { slot.get()?.reply(reply).await }
+            };
+            if let Err(error) = persistently(&lifecycle, keep).await {
+                not_kept(&error);
             }
         });
+    }
+
+    /// Memory for so many bytes that wait for the store, if there is any left.
+    fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = u32::try_from((bytes + OVERHEAD_BYTES).div_ceil(BYTES_PER_PERMIT)).ok()?;
+        Arc::clone(&self.waiting).try_acquire_many_owned(permits).ok()
     }
 
     /// Everything up to the store: who sent it, and what it speaks of.
     fn believed(&self, request: Request) -> Result<(Taken, NewArrival), ReceiveError> {
         let Request { mut delivery, authorization, application } = request;
-        let received_at = self.0.clock.now();
-        let (origin, signed_for) = match &self.0.verifier {
+        let received_at = self.parts.clock.now();
+        let (origin, signed_for) = match &self.parts.verifier {
             None => (Origin::Unverified, None),
             Some(verifier) => {
                 let Verified { application_id, query } =
@@ -261,7 +311,7 @@ impl Receiver {
         let named = self.application(signed_for, application.as_deref())?;
         let said = Said::of(&delivery).map_err(ReceiveError::Unreadable)?;
         // Anybody can write a body: it is believed only as far as it names one that is served.
-        let said_for = said.application_id.filter(|id| self.0.applications.contains(id));
+        let said_for = said.application_id.filter(|id| self.parts.applications.contains(id));
         let arrival = NewArrival {
             delivery,
             application_id: named.or(said_for).or_else(|| self.only_application().cloned()),
@@ -301,20 +351,45 @@ impl Receiver {
 
     /// The application that a path names, if it is served.
     fn served(&self, path: &str) -> Option<&ApplicationId> {
-        self.0.applications.iter().find(|id| id.as_str() == path)
+        self.parts.applications.iter().find(|id| id.as_str() == path)
     }
 
     fn only_application(&self) -> Option<&ApplicationId> {
-        match self.0.applications.as_slice() {
+        match self.parts.applications.as_slice() {
             [only] => Some(only),
             _ => None,
         }
     }
 }
 
+/// What is to be done once a webhook is on disk, whether or not its sender still waits.
+#[derive(Debug)]
+struct Committed {
+    counter: Counter,
+    wakes: [Wake; 2],
+}
+
+impl Committed {
+    fn tell(&self) {
+        self.counter.increment(1);
+        self.wakes.iter().for_each(Wake::wake);
+    }
+}
+
+/// Counts an answer webhook that could not be stored.
+fn lost(error: &StoreError) {
+    metrics::counter!("conversationd_answers_lost_total").increment(1);
+    tracing::error!(%error, "an answer webhook was replied to but not stored");
+}
+
+/// What a request takes in memory while it waits.
+fn size(delivery: &Delivery) -> usize {
+    delivery.body.len() + delivery.query.as_ref().map_or(0, String::len)
+}
+
 /// Stores what nobody will send again, if need be by trying for [`PERSISTENCE`]; a daemon that stops has no time
 /// for that.
-async fn persistently<F>(lifecycle: &Lifecycle, mut store: impl FnMut() -> F) -> Result<(), StoreError>
+async fn persistently<F>(lifecycle: &Lifecycle, store: impl Fn() -> F) -> Result<(), StoreError>
 where
     F: Future<Output = Result<(), StoreError>>,
 {

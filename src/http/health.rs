@@ -16,6 +16,9 @@ use crate::store::Store;
 /// How long an answer holds.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long the store may take: those who ask give up after a second or two, and take silence for a dead process.
+const CHECK_DEADLINE: Duration = Duration::from_millis(800);
+
 /// That all is well.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
@@ -35,7 +38,7 @@ pub(super) async fn livez() -> Response {
     json(&Health { status: "alive" })
 }
 
-/// `GET /readyz`: 200 when the store can be written to, else 503 with the reason.
+/// `GET /readyz`: 200 when the store can be written to, else 503 with the reason, within a second.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -47,30 +50,40 @@ pub(super) async fn readyz(
     State(readiness): State<Readiness>,
     State(store): State<Arc<dyn Store>>,
 ) -> Result<Response, Problem> {
-    if readiness.holds(&*store).await {
-        Ok(json(&Health { status: "ready" }))
-    } else {
-        Err(Problem::unavailable("not ready: the store cannot be written to; the log says why"))
+    match readiness.check(&*store).await {
+        Ok(()) => Ok(json(&Health { status: "ready" })),
+        Err(why) => Err(Problem::unavailable(format!("not ready: {why}"))),
     }
 }
 
-/// Whether the store can be written to, as of the last second: anybody may ask, and each answer is a commit.
+/// Whether the store could be written to, as of the last second, and why not: anybody may ask, and each answer is a
+/// commit.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<Option<(Instant, bool)>>>);
+pub struct Readiness(Arc<Mutex<Option<(Instant, Checked)>>>);
+
+/// What a check showed.
+type Checked = Result<(), String>;
 
 impl Readiness {
-    async fn holds(&self, store: &dyn Store) -> bool {
+    async fn check(&self, store: &dyn Store) -> Checked {
+        // Others who ask meanwhile wait for this answer, which is theirs too.
         let mut last = self.0.lock().await;
-        if let Some((at, holds)) = *last
+        if let Some((at, checked)) = &*last
             && at.elapsed() < FRESH
         {
-            return holds;
+            return checked.clone();
         }
-        let checked = store.check().await;
-        if let Err(error) = &checked {
-            tracing::warn!(%error, "not ready: the store cannot be written to");
+        let checked = match tokio::time::timeout(CHECK_DEADLINE, store.check()).await {
+            Ok(checked) => checked.map_err(|error| error.to_string()),
+            Err(_) => Err("the store does not answer; another program may hold its lock".to_owned()),
+        };
+        let was_ready = last.as_ref().is_none_or(|(_, checked)| checked.is_ok());
+        match &checked {
+            Err(why) if was_ready => tracing::warn!(%why, "not ready"),
+            Ok(()) if !was_ready => tracing::info!("ready again"),
+            _ => {}
         }
-        *last = Some((Instant::now(), checked.is_ok()));
-        checked.is_ok()
+        *last = Some((Instant::now(), checked.clone()));
+        checked
     }
 }

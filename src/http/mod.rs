@@ -11,6 +11,7 @@ pub mod query;
 mod request_log;
 pub mod route;
 pub mod serve;
+pub mod starting;
 pub mod webhooks;
 
 use axum::http::header::CONTENT_TYPE;

@@ -43,6 +43,9 @@ pub struct Bounds {
     pub head_timeout: Duration,
     /// Connections at one time; more wait.
     pub connections: usize,
+    /// Whether a request goes on when its client has closed its side: what a webhook brings is kept, and a query is
+    /// not worth answering.
+    pub half_closed: bool,
 }
 
 impl Bounds {
@@ -51,10 +54,11 @@ impl Bounds {
     const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
     /// Of the public listener: a webhook that waits is a webhook that may be lost.
-    pub const PUBLIC: Self = Self { head_timeout: Self::HEAD_TIMEOUT, connections: Semaphore::MAX_PERMITS };
+    pub const PUBLIC: Self =
+        Self { head_timeout: Self::HEAD_TIMEOUT, connections: Semaphore::MAX_PERMITS, half_closed: true };
 
     /// Of the private listener: readers must leave descriptors for webhooks; most systems give 1024.
-    pub const PRIVATE: Self = Self { head_timeout: Self::HEAD_TIMEOUT, connections: 256 };
+    pub const PRIVATE: Self = Self { head_timeout: Self::HEAD_TIMEOUT, connections: 256, half_closed: false };
 }
 
 /// A bound socket, and what answers there.
@@ -92,7 +96,7 @@ impl Server {
                 (slot, stream, peer) = self.accept(&slots) => {
                     let connection = Connection { stream, peer, router: self.router.clone() };
                     // Its own: each poll locks the token, and the connections would wait for each other.
-                    let served = connection.serve(self.bounds.head_timeout, stop.child_token());
+                    let served = connection.serve(self.bounds, stop.child_token());
                     connections.spawn(async move { served.await; drop(slot) });
                 }
             }
@@ -128,7 +132,7 @@ struct Connection {
 
 impl Connection {
     /// Answers requests until the client has no more, or one after the stop.
-    async fn serve(self, head_timeout: Duration, stop: CancellationToken) {
+    async fn serve(self, bounds: Bounds, stop: CancellationToken) {
         let (peer, router) = (self.peer, TowerToHyperService::new(self.router));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -142,7 +146,8 @@ impl Connection {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(head_timeout)
+            .half_close(bounds.half_closed)
+            .header_read_timeout(bounds.head_timeout)
             .max_buf_size(MAX_HEAD_BYTES)
             .max_header_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(self.stream), service);

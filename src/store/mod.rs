@@ -7,6 +7,7 @@
 //! - No SQL type, row or transaction crosses the trait; leases are in the store, not in memory.
 //! - What has returned `Ok` is on disk.
 
+pub mod slot;
 mod sqlite;
 
 pub use sqlite::{MIGRATOR, Writer};
@@ -165,6 +166,10 @@ pub enum Kept {
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     // --- the log of webhooks
+
+    /// Notes that an arrival that came in at `at` was refused before it could be appended, since too much waits: the
+    /// gap has to name it.
+    fn refused(&self, at: Timestamp);
 
     /// Appends an arrival, which owes a look at once to each conversation that it speaks of; or counts one more
     /// delivery of an event that is there already. Returns when it is on disk.

@@ -19,7 +19,7 @@ use crate::support::daemon::{PATIENCE, World};
 /// Longer than a machine that is busy takes between two packets, short enough to wait for.
 const HEAD_TIMEOUT: Duration = Duration::from_millis(300);
 
-const LAX: Bounds = Bounds { head_timeout: PATIENCE, connections: 10 };
+const LAX: Bounds = Bounds { head_timeout: PATIENCE, connections: 10, half_closed: false };
 
 struct TestServer {
     address: SocketAddr,

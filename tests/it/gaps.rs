@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use conversationd::domain::clock::ManualClock;
+use conversationd::domain::clock::{Clock, ManualClock};
 use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::ids::{ApplicationId, Region};
 use conversationd::flow::Wake;
@@ -425,9 +425,14 @@ impl Place {
 
     async fn heartbeat(&self) -> (Heartbeat, Option<Timestamp>) {
         let clock: Arc<ManualClock> = Arc::clone(&self.clock);
-        Heartbeat::begin(Arc::clone(&self.store), clock, Arc::clone(&self.outages), Wake::default())
-            .await
-            .unwrap()
+        Heartbeat::begin(
+            Arc::clone(&self.store),
+            clock,
+            Arc::clone(&self.outages),
+            (Wake::default(), self.clock.now()),
+        )
+        .await
+        .unwrap()
     }
 
     async fn record(&self, milliseconds: i64) -> Option<i64> {

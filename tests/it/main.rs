@@ -35,6 +35,7 @@ mod search;
 mod secrets;
 mod shape;
 mod signature;
+mod standing;
 mod stats;
 mod store;
 mod stream;

@@ -30,6 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
 use sqlx::{Sqlite, Transaction};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -93,6 +94,11 @@ impl From<sqlx::Error> for StoreError {
         }
         Self::Unavailable(error.to_string())
     }
+}
+
+/// SQLite's primary result code of an error: the low byte of the extended one that it reports.
+fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
+    Some(error.code()?.parse::<i32>().ok()? & 0xff)
 }
 
 impl SqliteStore {
@@ -166,6 +172,10 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn refused(&self, at: Timestamp) {
+        self.refusals.refused(at);
+    }
+
     async fn append(&self, arrival: NewArrival) -> Result<(), StoreError> {
         let received_at = arrival.received_at;
         let outcome = self.enqueue(arrival).await;

@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 use tokio::task::JoinSet;
 
-use super::{READING, SqliteStore, StoreError, Writer};
+use super::{READING, SqliteStore, StoreError, Writer, primary_code};
 
 /// Every migration, in order. One value for the daemon and the tests, so that both speak of the same files.
 pub static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -53,9 +53,12 @@ pub async fn open_shared(path: &Path) -> Result<(SqliteStore, Writer), StoreErro
 
 async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer), StoreError> {
     create(path)?;
-    let unopenable = |error: sqlx::Error| StoreError::Unopenable {
-        path: path.display().to_string(),
-        why: error.to_string(),
+    let unopenable = |error: sqlx::Error| {
+        let why = error.to_string();
+        if passes(&error) {
+            return StoreError::Unavailable(why);
+        }
+        StoreError::Unopenable { path: path.display().to_string(), why }
     };
     let common =
         SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).disable_statement_logging();
@@ -163,14 +166,32 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether the cause may pass by itself: another program's lock, a full or failing disk, no descriptors left. The file
+/// itself could be opened or made a moment before.
+fn passes(error: &sqlx::Error) -> bool {
+    /// `SQLITE_BUSY`, `SQLITE_LOCKED`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`.
+    const PASSING: [i32; 5] = [5, 6, 10, 13, 14];
+    matches!(error, sqlx::Error::Database(error) if primary_code(&**error).is_some_and(|code| PASSING.contains(&code)))
+}
+
 fn unopenable(path: &Path, error: &std::io::Error) -> StoreError {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    // EMFILE and ENFILE have no kind.
+    let has_no_descriptors = error.raw_os_error().is_some_and(|code| [23, 24].contains(&code));
+    if matches!(error.kind(), StorageFull | QuotaExceeded) || has_no_descriptors {
+        return StoreError::Unavailable(error.to_string());
+    }
     StoreError::Unopenable { path: path.display().to_string(), why: error.to_string() }
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
-    MIGRATOR.run(connection).await.map_err(|error| match error {
+    // `run` is the same, but cannot be awaited in a task: its future is not general enough to be `Send`.
+    MIGRATOR.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
             StoreError::Newer { found }
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if passes(&error) => {
+            StoreError::Unavailable(error.to_string())
         }
         error => StoreError::Unopenable { path: path.display().to_string(), why: error.to_string() },
     })

@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, query};
+
 use super::daemon::{PATIENCE, World, write_configuration};
 
 /// A daemon in a process of its own. It is killed when the test ends.
@@ -70,6 +73,13 @@ impl Process {
         stats.filter_map(thread).collect()
     }
 
+    /// The most memory that it has had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
+        peak.expect("Linux tells it").trim().parse::<u64>().expect("it is a number") * 1024
+    }
+
     /// Lets no file of the process grow beyond so many bytes, or any (`unlimited`).
     pub fn limit_files_to(&self, bytes: &str) {
         let pid = self.child.id().to_string();
@@ -125,3 +135,25 @@ pub fn log(directory: &Path) -> String {
 
 /// How soon after its start the daemon must have begun what it owed.
 pub const SOON: Duration = Duration::from_secs(1);
+
+/// Another program that has the store to itself: nobody reads or writes while it is held.
+pub struct ExclusiveLock(SqliteConnection);
+
+impl ExclusiveLock {
+    /// Locks the store in `directory`, which is made where there is none.
+    pub async fn take(directory: &Path) -> Self {
+        let options = SqliteConnectOptions::new()
+            .filename(directory.join("conversationd.db"))
+            .create_if_missing(true)
+            .busy_timeout(PATIENCE);
+        let mut connection = options.connect().await.expect("the store can be opened");
+        query("BEGIN EXCLUSIVE").execute(&mut connection).await.expect("the lock can be had");
+        Self(connection)
+    }
+
+    /// Lets others at the store again.
+    pub async fn release(mut self) {
+        query("ROLLBACK").execute(&mut self.0).await.expect("the lock is held");
+        self.0.close().await.expect("the connection can be closed");
+    }
+}
