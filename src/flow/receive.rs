@@ -18,7 +18,7 @@ use crate::lifecycle::Lifecycle;
 use crate::store::StoreError;
 use crate::store::slot::StoreSlot;
 use crate::vonage::secrets::without_secrets;
-use crate::vonage::signature::{Refusal, Verified, Verifier};
+use crate::vonage::signature::{Message, Refusal, Verified, Verifier};
 use crate::vonage::webhook::Unreadable;
 
 use self::said::Said;
@@ -100,6 +100,9 @@ impl ReceiveError {
 pub struct Request {
     /// What it carries.
     pub delivery: Delivery,
+    /// The body in the other forms that it had on its way, compressed or with a byte order mark: the signature may be
+    /// of any of them.
+    pub other_forms: Vec<Vec<u8>>,
     /// Its `Authorization` header.
     pub authorization: Option<String>,
     /// The application that its path names.
@@ -297,13 +300,14 @@ impl Receiver {
 
     /// Everything up to the store: who sent it, and what it speaks of.
     fn believed(&self, request: Request) -> Result<(Taken, NewArrival), ReceiveError> {
-        let Request { mut delivery, authorization, application } = request;
+        let Request { mut delivery, other_forms, authorization, application } = request;
         let received_at = self.parts.clock.now();
         let (origin, signed_for) = match &self.parts.verifier {
             None => (Origin::Unverified, None),
             Some(verifier) => {
+                let message = Message { delivery: &delivery, other_forms: &other_forms };
                 let Verified { application_id, query } =
-                    verifier.verify(authorization.as_deref(), &delivery, received_at).map_err(refused)?;
+                    verifier.verify(authorization.as_deref(), message, received_at).map_err(refused)?;
                 delivery.query = query.or(delivery.query);
                 (Origin::Signed, application_id)
             }

@@ -12,6 +12,7 @@ mod request_log;
 pub mod route;
 pub mod serve;
 pub mod starting;
+mod webhook_body;
 pub mod webhooks;
 
 use axum::http::header::CONTENT_TYPE;

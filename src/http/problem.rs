@@ -1,7 +1,9 @@
 //! The only place that turns an error into a status: `application/problem+json` (RFC 9457).
 
 use axum::http::StatusCode;
-use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower_http::csrf::ProtectionError;
@@ -83,6 +85,13 @@ impl Problem {
         let detail =
             "a webhook's body is application/json: set the application's HTTP method to POST (JSON) or GET";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 415: the body is compressed in a way that is not understood.
+    pub(super) fn not_decodable() -> Self {
+        let detail = "a webhook's body may be compressed with gzip or deflate, and with nothing else";
+        let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
+        Self { header: Some((ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))), ..problem }
     }
 
     /// 503: the answer takes longer than a reader may take up.

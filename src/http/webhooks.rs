@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{RawPathParams, Request as HttpRequest, State};
+use axum::extract::{Request as HttpRequest, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, Method as HttpMethod, Uri};
-use axum::response::Response;
-use axum::routing::{any, get};
+use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use percent_encoding::percent_decode_str;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::answer::Answers;
 use super::health;
 use super::problem::{self, Problem};
+use super::webhook_body::{self, DecodeError, WebhookBody};
 use crate::domain::arrival::{Delivery, Endpoint, Method};
 use crate::flow::receive::{Receiver, Request};
 
@@ -37,31 +37,34 @@ pub struct Webhooks {
 impl Webhooks {
     /// The routes of the public listener.
     pub fn router(self) -> Router {
-        let livez = Router::new().route("/livez", get(health::livez).fallback(problem::only_get));
-        let routes = Endpoint::ALL.into_iter().fold(livez, |routes, endpoint| {
-            let take =
-                async move |State(webhooks): State<Arc<Self>>, path: Application, request: HttpRequest| {
-                    webhooks.take(endpoint, path, request).await
-                };
-            let name = endpoint.as_str();
-            routes
-                .route(&format!("/webhooks/{name}"), any(take))
-                .route(&format!("/webhooks/{{application}}/{name}"), any(take))
-        });
-        routes
-            .fallback(problem::no_such_path)
+        // The paths are read here and not by the router, for which each slash too many is another path.
+        Router::new()
+            .fallback(async |State(webhooks): State<Arc<Self>>, request: HttpRequest| {
+                webhooks.route(request).await
+            })
             .layer(CatchPanicLayer::custom(problem::panicked))
             .with_state(Arc::new(self))
+    }
+
+    async fn route(&self, request: HttpRequest) -> Result<Response, Problem> {
+        match Place::of(request.uri().path()) {
+            Some(Place::Webhook { endpoint, application }) => self.take(endpoint, application, request).await,
+            Some(Place::Livez) if matches!(*request.method(), HttpMethod::GET | HttpMethod::HEAD) => {
+                Ok(health::livez().await.into_response())
+            }
+            Some(Place::Livez) => Err(problem::only_get().await),
+            None => Err(problem::no_such_path().await),
+        }
     }
 
     /// Takes one request. The reply follows the commit, except where a caller waits and the store is slow.
     async fn take(
         &self,
         endpoint: Endpoint,
-        path: Application,
+        application: Segment,
         request: HttpRequest,
     ) -> Result<Response, Problem> {
-        let application = named(path).map_err(|problem| self.refused("path", problem))?;
+        let application = application.map_err(|problem| self.refused("path", problem))?;
         let request = self.read(endpoint, application, request).await?;
         let to_pass_on = self.answers.passes_on(endpoint).then(|| request.clone());
         let taken = self.receiver.receive(request).await?;
@@ -81,13 +84,36 @@ impl Webhooks {
         let (head, body) = request.into_parts();
         let method = method(endpoint, &head.method).map_err(|problem| self.refused("method", problem))?;
         let content_type = text_header(&head.headers, &CONTENT_TYPE);
-        if method == Method::Post && !content_type.as_deref().is_none_or(is_json) {
+        let WebhookBody { content, other_forms } = match method {
+            Method::Post => self.posted(content_type.as_deref(), &head.headers, body).await?,
+            // Its data is in the address. What comes with it is kept as it is.
+            Method::Get => WebhookBody { content: self.body(body).await?.into(), other_forms: Vec::new() },
+        };
+        let delivery = Delivery { endpoint, method, query: query(&head.uri), content_type, body: content };
+        let authorization = text_header(&head.headers, &AUTHORIZATION);
+        Ok(Request { delivery, other_forms, authorization, application })
+    }
+
+    async fn posted(
+        &self,
+        content_type: Option<&str>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<WebhookBody, Problem> {
+        if !content_type.is_none_or(is_json) {
             return Err(self.refused("content type", Problem::not_json()));
         }
-        let body = self.body(body).await?;
-        let delivery =
-            Delivery { endpoint, method, query: query(&head.uri), content_type, body: body.into() };
-        Ok(Request { delivery, authorization: text_header(&head.headers, &AUTHORIZATION), application })
+        let Some(encodings) = webhook_body::encodings(headers) else {
+            return Err(self.refused("content type", Problem::not_decodable()));
+        };
+        let sent = self.body(body).await?;
+        WebhookBody::decode(&sent, &encodings, self.max_body_bytes).map_err(|error| match error {
+            DecodeError::TooLarge => self.refused("too large", Problem::too_large(self.max_body_bytes)),
+            DecodeError::Broken => {
+                let detail = "the body is not what its Content-Encoding says";
+                self.refused("unreadable", Problem::bad_request(detail))
+            }
+        })
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, Problem> {
@@ -110,13 +136,32 @@ impl Webhooks {
     }
 }
 
-/// The application in a webhook's path, if it names one.
-type Application = Result<RawPathParams, RawPathParamsRejection>;
+/// What is at a path.
+enum Place {
+    Livez,
+    Webhook { endpoint: Endpoint, application: Segment },
+}
 
-fn named(application: Application) -> Result<Option<String>, Problem> {
-    let undecodable = |_| Problem::bad_request("the path is not UTF-8 after percent-decoding");
-    let parameters = application.map_err(undecodable)?;
-    Ok(parameters.iter().next().map(|(_, id)| id.to_owned()))
+/// The application in a webhook's path, if it names one.
+type Segment = Result<Option<String>, Problem>;
+
+impl Place {
+    /// A slash too many, at the end or between, is no other path, and neither is an encoded letter.
+    fn of(path: &str) -> Option<Self> {
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let segments: Vec<_> = segments.map(|segment| percent_decode_str(segment).decode_utf8()).collect();
+        let [Ok(first), rest @ ..] = segments.as_slice() else { return None };
+        let (application, name) = match (first.as_ref(), rest) {
+            ("livez", []) => return Some(Self::Livez),
+            ("webhooks", [Ok(name)]) => (Ok(None), name),
+            ("webhooks", [Ok(id), Ok(name)]) => (Ok(Some(id.clone().into_owned())), name),
+            ("webhooks", [Err(_), Ok(name)]) => {
+                (Err(Problem::bad_request("the path is not UTF-8 after percent-decoding")), name)
+            }
+            _ => return None,
+        };
+        Some(Self::Webhook { endpoint: Endpoint::named(name)?, application })
+    }
 }
 
 /// `HEAD` is not `GET`: a webhook that is only probed has not happened. Events of the Conversation API are
@@ -139,8 +184,9 @@ fn is_json(content_type: &str) -> bool {
     }
 }
 
+/// An empty header is none.
 fn text_header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
+    headers.get(name)?.to_str().ok().filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
 fn query(uri: &Uri) -> Option<String> {

@@ -58,6 +58,21 @@ pub enum Refusal {
     WrongBody,
 }
 
+/// What may be signed.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The webhook.
+    pub delivery: &'a Delivery,
+    /// Its body in the other forms that it had on its way.
+    pub other_forms: &'a [Vec<u8>],
+}
+
+impl<'a> From<&'a Delivery> for Message<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        Self { delivery, other_forms: &[] }
+    }
+}
+
 /// What a signature says of a webhook that it makes believable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
@@ -89,10 +104,10 @@ impl Verifier {
     ///
     /// # Errors
     /// When the webhook is not to be believed.
-    pub fn verify(
+    pub fn verify<'a>(
         &self,
         authorization: Option<&str>,
-        delivery: &Delivery,
+        message: impl Into<Message<'a>>,
         now: Timestamp,
     ) -> Result<Verified, Refusal> {
         let token = authorization.and_then(bearer).ok_or(Refusal::Unsigned)?;
@@ -106,7 +121,7 @@ impl Verifier {
             .find(|(signer, claims)| signer.speaks_for(claims))
             .ok_or(Refusal::WrongSubject)?;
         claims.check_time(now)?;
-        let query = claims.check_content(delivery)?;
+        let query = claims.check_content(message.into())?;
         let application_id = claims.application_id.is_some().then(|| signer.application_id.clone());
         Ok(Verified { application_id, query })
     }
@@ -142,10 +157,15 @@ impl Claims {
     /// A `POST` must be bound to its body. A `GET` must be bound to its parameters if it is bound to anything: tokens
     /// without a `payload_hash` and with that of nothing were seen too, and still bind the sender and the moment.
     /// Returns the query as [`Verified`] has it.
-    fn check_content(&self, delivery: &Delivery) -> Result<Option<String>, Refusal> {
+    fn check_content(&self, message: Message<'_>) -> Result<Option<String>, Refusal> {
+        let Message { delivery, other_forms } = message;
+        let is_of_body = |hash: &Digest| {
+            let mut forms = other_forms.iter().chain([&delivery.body]);
+            forms.any(|body| signed_query::is_hash_of(hash, body))
+        };
         let payload_hash = self.payload_hash.as_deref().map(Digest::from_hex);
         match (delivery.method, payload_hash) {
-            (Method::Post, Some(Some(hash))) if signed_query::is_hash_of(&hash, &delivery.body) => Ok(None),
+            (Method::Post, Some(Some(hash))) if is_of_body(&hash) => Ok(None),
             (Method::Get, None) => Ok(None),
             (Method::Get, Some(Some(hash))) if signed_query::is_hash_of(&hash, b"") => Ok(None),
             (Method::Get, Some(Some(hash))) => {

@@ -81,13 +81,22 @@ impl<'a> Webhook<'a> {
     /// webhook if it looks like one.
     #[must_use]
     pub fn stands_for(&self) -> Endpoint {
-        let original = self.0.object("original_request").unwrap_or_default();
-        match original.text("type").map(|kind| kind.to_ascii_lowercase()).as_deref() {
+        match self.original_type().as_deref() {
             Some("answer") => Endpoint::Answer,
             Some("event") => Endpoint::Event,
             _ if self.looks_like_an_answer() => Endpoint::Answer,
             _ => Endpoint::Event,
         }
+    }
+
+    /// What the webhook was that a fallback webhook stands for. Nested objects may come as texts that hold JSON.
+    fn original_type(&self) -> Option<String> {
+        const KEY: &str = "original_request";
+        let kind = |original: &Fields<'_>| Some(original.text("type")?.to_ascii_lowercase());
+        self.0.object(KEY).as_ref().and_then(kind).or_else(|| {
+            let text = self.0.text(KEY)?;
+            kind(&serde_json::from_str(&text).ok()?)
+        })
     }
 
     /// Answer webhooks say who calls whom and nothing that happened. The `reason` of a fallback webhook is no

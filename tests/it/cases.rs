@@ -27,6 +27,18 @@ async fn a_signed_get_is_bound_to_its_parameters() {
     play("01-get-hash-query-json.json", &Players::of(&daemon)).await;
 }
 
+#[tokio::test]
+async fn what_happens_to_a_webhook_on_its_way_loses_nothing() {
+    let daemon = World::default().start().await;
+    play("on-the-way.json", &Players::of(&daemon)).await;
+}
+
+#[tokio::test]
+async fn a_fallback_webhook_is_the_answer_or_event_that_it_stands_for() {
+    let daemon = World::default().start().await;
+    play("fallback.json", &Players::of(&daemon)).await;
+}
+
 /// Who speaks to whom.
 struct Players {
     public: SocketAddr,

@@ -110,7 +110,9 @@ async fn an_object_of_an_unknown_kind_is_taken_and_counted() {
     let count = async || {
         let metrics = daemon.get("/metrics").await.text;
         let line = metrics.lines().find(|line| {
-            line.starts_with("conversationd_webhooks_total{") && line.contains(r#"kind="unknown""#)
+            line.starts_with("conversationd_webhooks_total{")
+                && line.contains(r#"endpoint="event""#)
+                && line.contains(r#"kind="unknown""#)
         });
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
     };
