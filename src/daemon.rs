@@ -24,7 +24,7 @@ use crate::flow::fetch::{self, Fetcher};
 use crate::flow::forward::Forward;
 use crate::flow::heartbeat::Heartbeat;
 use crate::flow::outage::Outages;
-use crate::flow::receive::{self, Receiver};
+use crate::flow::receive::{self, Receiver, Signatures};
 use crate::flow::reconcile::{self, Reconciler};
 use crate::flow::refusals::Refusals;
 use crate::http::auth::Access;
@@ -327,7 +327,11 @@ impl Wiring {
         Receiver::new(receive::Parts {
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),
-            verifier: self.config.signed.then(|| verifier(applications)),
+            signatures: Signatures {
+                verifier: verifier(applications),
+                of_voice: self.config.signed,
+                of_rtc: self.config.rtc_signed,
+            },
             applications: applications.iter().map(|application| application.id.clone()).collect(),
             refusals,
             wakes: self.wakes.of_webhooks(),
@@ -412,9 +416,9 @@ fn serve(
 }
 
 fn verifier(applications: &[Application]) -> Verifier {
-    let signers = applications.iter().filter_map(|application| {
-        let secret = application.signature_secret.as_ref()?;
-        Some(Signer::new(application.id.clone(), application.api_key.clone(), secret))
+    let signers = applications.iter().flat_map(|application| {
+        let signer = |secret| Signer::new(application.id.clone(), application.api_key.clone(), secret);
+        application.signature_secrets.iter().map(signer)
     });
     Verifier::new(signers.collect())
 }

@@ -1,25 +1,24 @@
 //! The values as meant. A value that means nothing becomes a fault, and checking goes on.
 
+mod application;
 mod readers;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::SignedDuration;
 use phonenumber::country;
-use secrecy::{SecretSlice, SecretString};
 use toml::{Table, Value};
 use url::Url;
 
-use super::{Application, Config, Environment, Faults, Fetch, Reading};
-use crate::domain::ids::ApplicationId;
+use self::application::{Signed, applications, signed};
+use super::limited_file::{self, MAX_NCCO_BYTES};
+use super::{Config, Environment, Faults, Fetch, Reading};
 use crate::flow::fetch::Patience;
 use crate::http::Ncco;
 use crate::upstream::{is_at, is_loopback};
 use crate::vonage::family::Family;
-use crate::vonage::token::TokenMint;
 
 /// The values of one section, with the place they are named by in faults.
 struct Section<'a> {
@@ -45,6 +44,7 @@ pub(super) fn check(
     let webhooks_listen = webhooks.address("listen");
     let max_body_bytes = webhooks.whole("max_body_bytes", 1024, 16 * 1024 * 1024);
     let signatures = webhooks.one_of("signatures", &["auto", "required", "off"]);
+    let rtc_signatures = webhooks.one_of("rtc_signatures", &["same", "required", "off"]);
     let mut query = Section::of(&effective, "query", faults);
     let query_listen = query.private_address("listen");
     let readers = query.readers("tokens");
@@ -66,12 +66,14 @@ pub(super) fn check(
     {
         faults.add("query.listen", "is the same as webhooks.listen: readers and Vonage need an address each");
     }
-    let signed = signed(signatures.as_deref(), &effective, faults);
+    let signatures = [signatures.as_deref(), rtc_signatures.as_deref()];
+    let Signed { voice: signed, rtc: rtc_signed } = signed(signatures, &effective, faults);
     Some(Config {
         source,
         webhooks_listen: webhooks_listen?,
         max_body_bytes: usize::try_from(max_body_bytes?).ok()?,
         signed,
+        rtc_signed,
         query_listen: query_listen?,
         readers,
         default_country: default_country.ok()?,
@@ -117,51 +119,6 @@ fn refuse_what_is_not_acted_on(effective: &Table, faults: &mut Faults) {
             retention.fault(key, "is not supported by this version; leave it at its default");
         }
     }
-}
-
-/// Whether webhooks must be signed. Fails closed: where they must be, every application needs a secret.
-/// A secret that is named and cannot be read is a fault already, and not one that is missing.
-fn signed(signatures: Option<&str>, effective: &Table, faults: &mut Faults) -> bool {
-    const KEY: &str = "signature_secret_file";
-    let names_secret =
-        |block: &Value| block.get(KEY).and_then(Value::as_str).is_some_and(|file| !file.is_empty());
-    let applications = application_blocks(effective);
-    let signed = match signatures {
-        Some("off") => return false,
-        Some("required") => true,
-        _ => applications.iter().any(names_secret),
-    };
-    if signed && applications.is_empty() {
-        faults.add("webhooks.signatures", format!("\"required\" needs an [[application]] with a {KEY}"));
-    }
-    for (index, application) in applications.iter().enumerate() {
-        if signed && !names_secret(application) {
-            faults.add(
-                format!("application[{}].{KEY}", index + 1),
-                "must be set, since webhooks must be signed: this application's would all be refused",
-            );
-        }
-    }
-    signed
-}
-
-fn application_blocks(effective: &Table) -> &[Value] {
-    effective.get("application").and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn applications(effective: &Table, environment: &Environment, faults: &mut Faults) -> Vec<Application> {
-    let mut applications: Vec<Application> = Vec::new();
-    for (index, block) in application_blocks(effective).iter().enumerate() {
-        let Some(table) = block.as_table() else { continue };
-        let place = format!("application[{}]", index + 1);
-        let mut section = Section { table, place, faults };
-        let Some(application) = section.application(environment) else { continue };
-        if applications.iter().any(|other| other.id == application.id) {
-            section.fault("id", "is there twice");
-        }
-        applications.push(application);
-    }
-    applications
 }
 
 impl<'a> Section<'a> {
@@ -260,8 +217,12 @@ impl<'a> Section<'a> {
         if file.is_empty() {
             return Ok(None);
         }
-        Ncco::read(Path::new(file)).map(Some).map_err(|error| {
-            self.fault(key, format!("{file} {error}"));
+        let content = limited_file::read(Path::new(file), MAX_NCCO_BYTES)
+            .map_err(|error| format!("{file} cannot be read: {error}"));
+        let ncco = content
+            .and_then(|content| Ncco::from_bytes(content.bytes).map_err(|error| format!("{file} {error}")));
+        ncco.map(Some).map_err(|why| {
+            self.fault(key, why);
             Faulty
         })
     }
@@ -280,59 +241,6 @@ impl<'a> Section<'a> {
         let state_directory =
             environment.get("STATE_DIRECTORY").and_then(|directories| directories.split(':').next());
         Some(state_directory.map_or_else(|| PathBuf::from(path), |directory| Path::new(directory).join(path)))
-    }
-
-    fn application(&mut self, environment: &Environment) -> Option<Application> {
-        let id = ApplicationId::parse(self.text("id")).ok();
-        if id.is_none() {
-            self.fault("id", "must be the application's id, as the Vonage dashboard shows it");
-        }
-        let key = self.secret_file("private_key_file", environment);
-        let signature_secret = self.signature_secret(environment);
-        let api_url = self.api_url("api_url");
-        let api_key = Some(self.text("api_key").to_owned()).filter(|key| !key.is_empty());
-        let mint = TokenMint::new(id.clone()?, &SecretSlice::from(key?));
-        let mint = mint.map_err(|error| self.fault("private_key_file", format!("is {error}"))).ok();
-        Some(Application {
-            id: id?,
-            mint: Arc::new(mint?),
-            signature_secret: signature_secret.ok()?,
-            api_key,
-            api_url: api_url?,
-        })
-    }
-
-    fn signature_secret(&mut self, environment: &Environment) -> Result<Option<SecretString>, Faulty> {
-        const KEY: &str = "signature_secret_file";
-        if self.text(KEY).is_empty() {
-            return Ok(None);
-        }
-        let bytes = self.secret_file(KEY, environment).ok_or(Faulty)?;
-        let secret = String::from_utf8(bytes).ok().map(|text| text.trim().to_owned());
-        let Some(secret) = secret.filter(|text| !text.is_empty()) else {
-            let hint =
-                "the file is empty or not text: it holds the account's signature secret and nothing else";
-            self.fault(KEY, hint);
-            return Err(Faulty);
-        };
-        Ok(Some(secret.into()))
-    }
-
-    /// Reads a file that holds a secret: for a relative path the systemd credential of that name comes first.
-    fn secret_file(&mut self, key: &str, environment: &Environment) -> Option<Vec<u8>> {
-        let file = Path::new(self.text(key));
-        let credential =
-            environment.get("CREDENTIALS_DIRECTORY").map(|directory| Path::new(directory).join(file));
-        let path =
-            credential.filter(|path| file.is_relative() && path.exists()).unwrap_or_else(|| file.to_owned());
-        match std::fs::read(&path) {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                let hint = "name a readable file, or load it as a systemd credential of that name";
-                self.fault(key, format!("{} cannot be read ({error}): {hint}", path.display()));
-                None
-            }
-        }
     }
 
     /// The address of the application behind. `own` is where this daemon takes webhooks: passing them on to

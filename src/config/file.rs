@@ -16,7 +16,7 @@ const APPLICATION: &str = "application";
 const APPLICATION_DEFAULTS: &str = r#"
 id = ""
 private_key_file = "private.key"
-signature_secret_file = ""
+signature_secret_files = []
 api_key = ""
 api_url = "https://api.nexmo.com"
 "#;

@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod limited_file;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -99,8 +100,10 @@ pub struct Config {
     pub webhooks_listen: SocketAddr,
     /// The largest webhook body that is taken.
     pub max_body_bytes: usize,
-    /// Whether webhooks must be signed.
+    /// Whether answer, event and fallback webhooks must be signed.
     pub signed: bool,
+    /// Whether events of the Conversation API must be.
+    pub rtc_signed: bool,
     /// Where readers connect.
     pub query_listen: SocketAddr,
     /// Who may read; nobody listed is anybody who can connect.
@@ -157,12 +160,14 @@ pub struct Application {
     pub id: ApplicationId,
     /// Makes its tokens.
     pub mint: Arc<TokenMint>,
-    /// The account's signature secret.
-    pub signature_secret: Option<SecretString>,
+    /// The account's signature secret; two while it is being changed.
+    pub signature_secrets: Vec<SecretString>,
     /// The account.
     pub api_key: Option<String>,
     /// Where its API is.
     pub api_url: Url,
+    /// Files with its secrets that every user of the machine can read.
+    public_files: Vec<PathBuf>,
 }
 
 impl Application {
@@ -173,13 +178,19 @@ impl Application {
                 "application[{number}].id is no UUID, as every Vonage application's is: Vonage will not know it"
             ));
         }
-        let secret = self.signature_secret.as_ref();
-        if secret.is_some_and(|secret| secret.expose_secret().len() < SHORTEST_GOOD_SECRET) {
+        let is_short = |secret: &SecretString| secret.expose_secret().len() < SHORTEST_GOOD_SECRET;
+        if self.signature_secrets.iter().any(is_short) {
             warnings.push(format!(
-                "application[{number}].signature_secret_file holds less than {SHORTEST_GOOD_SECRET} bytes: Vonage's \
+                "application[{number}].signature_secret_files holds less than {SHORTEST_GOOD_SECRET} bytes: Vonage's \
                  secrets are longer, and whoever sees a signed webhook can find out a short one by trying"
             ));
         }
+        warnings.extend(self.public_files.iter().map(|file| {
+            let file = file.display();
+            format!(
+                "application[{number}]: {file} can be read by every user of this machine: chmod o= {file}"
+            )
+        }));
         warnings
     }
 }
@@ -246,7 +257,14 @@ impl Config {
         if !self.signed {
             warnings.push(
                 "webhooks are not checked for a signature: anybody who reaches the public listener can write to the \
-                 record; set signature_secret_file and webhooks.signatures = \"required\""
+                 record; set signature_secret_files and webhooks.signatures = \"required\""
+                    .to_owned(),
+            );
+        }
+        if self.signed && !self.rtc_signed {
+            warnings.push(
+                "webhooks.rtc_signatures is \"off\": anybody who reaches the public listener can write RTC events to the \
+                 record; sign them too (capabilities.rtc.signed_callbacks in Vonage's Application API)"
                     .to_owned(),
             );
         }

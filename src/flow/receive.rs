@@ -145,6 +145,27 @@ pub struct Receiver {
     waiting: Arc<Semaphore>,
 }
 
+/// Which webhooks must be signed, and by whom.
+#[derive(Debug)]
+pub struct Signatures {
+    /// Who may sign.
+    pub verifier: Verifier,
+    /// Whether answer, event and fallback webhooks must be signed.
+    pub of_voice: bool,
+    /// Whether events of the Conversation API must be: Vonage signs them by a switch of their own.
+    pub of_rtc: bool,
+}
+
+impl Signatures {
+    fn verifier_of(&self, endpoint: Endpoint) -> Option<&Verifier> {
+        let is_due = match endpoint {
+            Endpoint::Answer | Endpoint::Event | Endpoint::Fallback => self.of_voice,
+            Endpoint::Rtc => self.of_rtc,
+        };
+        is_due.then_some(&self.verifier)
+    }
+}
+
 /// What a [`Receiver`] works with.
 #[derive(Debug)]
 pub struct Parts {
@@ -152,8 +173,8 @@ pub struct Parts {
     pub store: StoreSlot,
     /// Tells when they came.
     pub clock: Arc<dyn Clock>,
-    /// Who may sign; `None` where signatures are switched off.
-    pub verifier: Option<Verifier>,
+    /// Which webhooks must be signed.
+    pub signatures: Signatures,
     /// The applications that are served.
     pub applications: Vec<ApplicationId>,
     /// Told of the webhooks that are not taken.
@@ -302,7 +323,7 @@ impl Receiver {
     fn believed(&self, request: Request) -> Result<(Taken, NewArrival), ReceiveError> {
         let Request { mut delivery, other_forms, authorization, application } = request;
         let received_at = self.parts.clock.now();
-        let (origin, signed_for) = match &self.parts.verifier {
+        let (origin, signed_for) = match self.parts.signatures.verifier_of(delivery.endpoint) {
             None => (Origin::Unverified, None),
             Some(verifier) => {
                 let message = Message { delivery: &delivery, other_forms: &other_forms };

@@ -1,6 +1,5 @@
 //! What a webhook is replied to with: which NCCO a call gets, and from whom.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -21,9 +20,6 @@ pub struct Ncco(Bytes);
 /// Why a file is no NCCO.
 #[derive(Debug, thiserror::Error)]
 pub enum NccoError {
-    /// It cannot be read.
-    #[error("cannot be read: {0}")]
-    Unreadable(#[from] std::io::Error),
     /// It is not JSON.
     #[error("is not JSON: {0}")]
     NotJson(#[from] serde_json::Error),
@@ -39,12 +35,11 @@ impl Ncco {
         Self(Bytes::from_static(b"[]"))
     }
 
-    /// Reads and checks a file; its bytes are kept as they are.
+    /// Checks what a file holds; the bytes are kept as they are.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no array of actions.
-    pub fn read(path: &Path) -> Result<Self, NccoError> {
-        let bytes = std::fs::read(path)?;
+    /// When that is no array of actions.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, NccoError> {
         let actions: Value = serde_json::from_slice(&bytes)?;
         let is_action = |action: &Value| action.get("action").is_some_and(Value::is_string);
         match actions.as_array() {

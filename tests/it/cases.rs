@@ -39,12 +39,18 @@ async fn a_fallback_webhook_is_the_answer_or_event_that_it_stands_for() {
     play("fallback.json", &Players::of(&daemon)).await;
 }
 
+#[tokio::test]
+async fn both_secrets_are_believed_while_one_is_being_changed() {
+    let world = World { secrets: vec![keys::SECRET, keys::NEW_SECRET], ..World::default() };
+    play("20-signature-secret-rotation.json", &Players::of(&world.start().await)).await;
+}
+
 /// Who speaks to whom.
 struct Players {
     public: SocketAddr,
     private: SocketAddr,
     /// The signature secrets, in the order in which steps count them from 1.
-    secrets: Vec<String>,
+    secrets: Vec<&'static str>,
 }
 
 /// One request and what is right. Those to the private side are asked until they are answered so.
@@ -99,7 +105,7 @@ struct Sign {
 impl Players {
     fn of(daemon: &TestDaemon) -> Self {
         let (public, private) = (daemon.public_address(), daemon.private_address());
-        Self { public, private, secrets: vec![keys::SECRET.to_owned()] }
+        Self { public, private, secrets: vec![keys::SECRET, keys::NEW_SECRET] }
     }
 }
 

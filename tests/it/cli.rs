@@ -197,7 +197,7 @@ async fn a_look_by_hand_asks_with_each_applications_token() {
     let file = daemon.directory().join("conversationd.toml");
     let other = format!(
         "[[application]]\nid = \"4a1b2c3d-0000-4000-8000-000000000000\"\nprivate_key_file = \"{0}\"\n\
-         signature_secret_file = \"{1}\"\napi_key = \"abcd1234\"\napi_url = \"{2}\"\n[[application]]",
+         signature_secret_files = [\"{1}\"]\napi_key = \"abcd1234\"\napi_url = \"{2}\"\n[[application]]",
         daemon.directory().join("private.key").display(),
         daemon.directory().join("signature.secret").display(),
         daemon.vonage.api_url(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -131,20 +132,21 @@ fn applications_can_come_from_the_environment_in_any_order() {
     let place = Place::new("");
     let key = place.write("a.key", &PRIVATE_KEY);
     let secret = place.write("a.secret", " a signature secret of more than 32 bytes \n");
+    let secrets = format!("[{secret:?}]");
     let mut variables = vec![
         ("CONVERSATIOND__APPLICATION__ID", APPLICATION),
         ("CONVERSATIOND__APPLICATION__PRIVATE_KEY_FILE", key.as_str()),
-        ("CONVERSATIOND__APPLICATION__SIGNATURE_SECRET_FILE", secret.as_str()),
+        ("CONVERSATIOND__APPLICATION__SIGNATURE_SECRET_FILES", secrets.as_str()),
         ("CONVERSATIOND__APPLICATION__1__ID", OTHER_APPLICATION),
         ("CONVERSATIOND__APPLICATION__1__PRIVATE_KEY_FILE", key.as_str()),
-        ("CONVERSATIOND__APPLICATION__1__SIGNATURE_SECRET_FILE", secret.as_str()),
+        ("CONVERSATIOND__APPLICATION__1__SIGNATURE_SECRET_FILES", secrets.as_str()),
     ];
     for _ in 0..2 {
         let config = place.load(&variables).unwrap();
         let ids: Vec<&str> = config.applications.iter().map(|application| application.id.as_str()).collect();
         assert_eq!(ids, [APPLICATION, OTHER_APPLICATION]);
         assert!(config.signed);
-        let secret = config.applications[0].signature_secret.as_ref().unwrap();
+        let secret = config.applications[0].signature_secrets.first().unwrap();
         assert_eq!(secret.expose_secret(), "a signature secret of more than 32 bytes");
         variables.reverse();
     }
@@ -170,7 +172,7 @@ fn a_variable_that_stands_for_no_key_is_told_with_those_that_there_are() {
     let sections = "it is CONVERSATIOND__SECTION__KEY, and the sections are answer, event, fetch, query, reconcile, \
                     retention, store, webhooks, application";
     let of_application =
-        "known in [[application]] are api_key, api_url, id, private_key_file, signature_secret_file";
+        "known in [[application]] are api_key, api_url, id, private_key_file, signature_secret_files";
     for (variable, known) in [
         ("CONVERSATIOND__FOO", sections),
         ("CONVERSATIOND__NOWHERE__KEY", sections),
@@ -220,27 +222,27 @@ fn a_relative_store_is_in_the_state_directory() {
 #[test]
 fn a_credential_goes_before_a_file_of_that_name() {
     let place = Place::new(&format!(
-        "[[application]]\nid = \"{APPLICATION}\"\nsignature_secret_file = \"hook.secret\""
+        "[[application]]\nid = \"{APPLICATION}\"\nsignature_secret_files = [\"hook.secret\"]"
     ));
     place.credentials("private.key", &PRIVATE_KEY);
     let credentials = place.credentials("hook.secret", "from the credential");
     let config = place.load(&[("CREDENTIALS_DIRECTORY", &credentials)]).unwrap();
-    let secret = config.applications[0].signature_secret.as_ref().unwrap();
+    let secret = config.applications[0].signature_secrets.first().unwrap();
     assert_eq!(secret.expose_secret(), "from the credential");
     // An absolute path means that file and no other.
-    let own = place.write("hook.secret", "from the file");
+    let own = format!("[{:?}]", place.write("hook.secret", "from the file"));
     let variables = [
         ("CREDENTIALS_DIRECTORY", &*credentials),
-        ("CONVERSATIOND__APPLICATION__SIGNATURE_SECRET_FILE", &own),
+        ("CONVERSATIOND__APPLICATION__SIGNATURE_SECRET_FILES", &own),
     ];
     let config = place.load(&variables).unwrap();
-    assert_eq!(config.applications[0].signature_secret.as_ref().unwrap().expose_secret(), "from the file");
+    assert_eq!(config.applications[0].signature_secrets.first().unwrap().expose_secret(), "from the file");
 }
 
 #[test]
 fn what_is_in_force_is_shown_without_secrets() {
     let place = Place::new("");
-    let application = place.application("signature_secret_file = \"{secret}\"\napi_key = \"a1b2c3d4\"");
+    let application = place.application("signature_secret_files = [\"{secret}\"]\napi_key = \"a1b2c3d4\"");
     place.rewrite(&application);
     let config = place.load(&[]).unwrap();
     for shown in [config.effective(), config.effective_json(), format!("{config:?}")] {
@@ -499,19 +501,121 @@ fn where_signatures_are_due_each_application_has_a_secret() {
         place.rewrite(&format!("[webhooks]\nsignatures = \"{signatures}\"\n{two}"));
         place.load(&[])
     };
-    let (with, without) = ("signature_secret_file = \"{secret}\"", "");
+    let (with, without) = ("signature_secret_files = [\"{secret}\"]", "");
     assert!(load("auto", &[with]).unwrap().signed);
     assert!(!load("auto", &[without]).unwrap().signed);
     assert!(!load("off", &[with]).unwrap().signed);
     assert!(load("required", &[with, with]).unwrap().signed);
+    let of_rtc = |signatures: &str, rtc_signatures: &str, applications: &[&str]| {
+        load(&format!("{signatures}\"\nrtc_signatures = \"{rtc_signatures}"), applications)
+    };
+    for (signatures, rtc_signatures, voice, rtc) in [
+        ("auto", "same", true, true),
+        ("auto", "off", true, false),
+        ("auto", "required", true, true),
+        ("off", "same", false, false),
+        ("off", "required", false, true),
+        ("required", "off", true, false),
+    ] {
+        let config = of_rtc(signatures, rtc_signatures, &[with]).unwrap();
+        assert_eq!((config.signed, config.rtc_signed), (voice, rtc), "{signatures} {rtc_signatures}");
+        let warns = |of: &str| config.warnings().iter().any(|warning| warning.contains(of));
+        assert_eq!(warns("webhooks are not checked"), !voice, "{signatures} {rtc_signatures}");
+        assert_eq!(warns("rtc_signatures is"), voice && !rtc, "{signatures} {rtc_signatures}");
+    }
+    for (signatures, applications, expected) in [
+        ("off", &[][..], "webhooks.rtc_signatures"),
+        ("off", &[without], "application[1].signature_secret_files"),
+        ("auto", &[with, without], "application[2].signature_secret_files"),
+    ] {
+        let faults = of_rtc(signatures, "required", applications).unwrap_err();
+        assert_eq!(places(&faults), [expected], "{signatures} {applications:?}");
+    }
+    assert_eq!(places(&of_rtc("off", "auto", &[with]).unwrap_err()), ["webhooks.rtc_signatures"]);
     for (signatures, applications, expected) in [
         ("required", &[][..], "webhooks.signatures"),
-        ("required", &[without], "application[1].signature_secret_file"),
-        ("required", &[with, without], "application[2].signature_secret_file"),
-        ("auto", &[without, with], "application[1].signature_secret_file"),
+        ("required", &[without], "application[1].signature_secret_files"),
+        ("required", &[with, without], "application[2].signature_secret_files"),
+        ("auto", &[without, with], "application[1].signature_secret_files"),
     ] {
         let faults = load(signatures, applications).unwrap_err();
         assert_eq!(places(&faults), [expected], "{signatures} {applications:?}");
+    }
+}
+
+#[test]
+fn a_file_that_holds_more_or_less_than_a_secret_says_what_to_do() {
+    let place = Place::new("");
+    let secret = "a signature secret of more than 32 bytes";
+    place.rewrite(&place.application("signature_secret_files = [\"{secret}\", \"{secret}.new\"]"));
+    for (content, what_to_do) in [
+        (format!("\u{feff}{secret}\n"), "without one"),
+        (format!("\"{secret}\"\n"), "remove them"),
+        (format!("'{secret}'"), "remove them"),
+        (format!("\u{201c}{secret}\u{201d}"), "remove them"),
+        (format!("{secret}\n{secret}\n"), "name two files"),
+        (format!("{secret}\r\n\r\n# old\r\n"), "name two files"),
+        (format!("{secret}\0"), "alone"),
+        (String::new(), "it must hold the account's signature secret"),
+        (" \r\n\t".to_owned(), "it must hold the account's signature secret"),
+    ] {
+        place.write("hook.secret.new", &content);
+        let faults = place.load(&[]).unwrap_err();
+        assert_eq!(places(&faults), ["application[1].signature_secret_files"], "{content:?}: {faults}");
+        let told = faults.to_string();
+        assert!(told.contains("hook.secret.new ") && told.contains(what_to_do), "{content:?}: {told}");
+        assert!(!told.contains(secret), "{told}");
+    }
+    fs::write(place.directory.path().join("hook.secret.new"), b"\xff\xfea\0").unwrap();
+    assert!(place.load(&[]).unwrap_err().to_string().contains("is not text in UTF-8"));
+    for content in ["another secret \n", " \tanother secret", "another secret\r\n", "another secret\n\n"] {
+        place.write("hook.secret.new", content);
+        let config = place.load(&[]).unwrap();
+        let secrets = config.applications[0].signature_secrets.iter().map(ExposeSecret::expose_secret);
+        assert_eq!(secrets.collect::<Vec<_>>(), [secret, "another secret"], "{content:?}");
+    }
+    for wrong in ["[\"\"]", "[1]", "\"hook.secret\""] {
+        place.rewrite(&place.application(&format!("signature_secret_files = {wrong}")));
+        let faults = place.load(&[]).unwrap_err();
+        assert_eq!(places(&faults), ["application[1].signature_secret_files"], "{wrong}: {faults}");
+        assert!(faults.to_string().contains("list"), "{wrong}: {faults}");
+    }
+}
+
+#[test]
+fn a_file_that_is_none_or_never_ends_is_a_fault_at_once() {
+    let place = Place::new("");
+    let pipe = place.directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let large = place.write("large", &"x".repeat(1_100_000));
+    let directory = place.directory.path().to_str().unwrap();
+    for file in [pipe.to_str().unwrap(), "/dev/zero", &large, directory] {
+        place.rewrite(&format!(
+            "[answer]\nncco_file = \"{file}\"\n[[application]]\nid = \"{APPLICATION}\"\n\
+             private_key_file = \"{file}\"\nsignature_secret_files = [\"{file}\"]"
+        ));
+        let faults = place.load(&[]).unwrap_err();
+        let expected =
+            ["answer.ncco_file", "application[1].private_key_file", "application[1].signature_secret_files"];
+        assert_eq!(places(&faults), expected, "{file}: {faults}");
+        assert!(faults.0.iter().all(|fault| fault.message.contains(file)), "{file}: {faults}");
+    }
+}
+
+#[test]
+fn a_secret_that_every_user_can_read_is_warned_of() {
+    let place = Place::new("");
+    place.rewrite(&place.application("signature_secret_files = [\"{secret}\"]"));
+    let warned = |name: &str, mode: u32| {
+        let file = place.directory.path().join(name);
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = place.load(&[]).unwrap().warnings();
+        warnings.iter().any(|warning| warning.contains(&format!("{} can be read", file.display())))
+    };
+    for name in ["private.key", "hook.secret"] {
+        for (mode, expected) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
+            assert_eq!(warned(name, mode), expected, "{name} {mode:o}");
+        }
     }
 }
 
@@ -522,11 +626,11 @@ fn an_empty_secret_is_a_fault_and_never_no_secret() {
         for content in ["", " \n"] {
             place.rewrite(&format!(
                 "[webhooks]\nsignatures = \"{signatures}\"\n{}",
-                place.application("signature_secret_file = \"{secret}\"")
+                place.application("signature_secret_files = [\"{secret}\"]")
             ));
             place.write("hook.secret", content);
             let faults = place.load(&[]).unwrap_err();
-            assert_eq!(places(&faults), ["application[1].signature_secret_file"], "{signatures}: {faults}");
+            assert_eq!(places(&faults), ["application[1].signature_secret_files"], "{signatures}: {faults}");
         }
     }
 }
@@ -534,15 +638,15 @@ fn an_empty_secret_is_a_fault_and_never_no_secret() {
 #[test]
 fn a_secret_that_cannot_be_read_is_told_once_and_the_others_keep_their_numbers() {
     let place = Place::new("");
-    let missing = place.application("signature_secret_file = \"/nowhere/hook.secret\"");
+    let missing = place.application("signature_secret_files = [\"/nowhere/hook.secret\"]");
     for signatures in ["auto", "required"] {
         place.rewrite(&format!("webhooks.signatures = \"{signatures}\"\n{missing}"));
-        assert_eq!(places(&place.load(&[]).unwrap_err()), ["application[1].signature_secret_file"]);
+        assert_eq!(places(&place.load(&[]).unwrap_err()), ["application[1].signature_secret_files"]);
         let without = place.application("").replace(APPLICATION, OTHER_APPLICATION);
         place.rewrite(&format!("webhooks.signatures = \"{signatures}\"\n{missing}{without}"));
         assert_eq!(
             places(&place.load(&[]).unwrap_err()),
-            ["application[1].signature_secret_file", "application[2].signature_secret_file"]
+            ["application[1].signature_secret_files", "application[2].signature_secret_files"]
         );
     }
 }
@@ -551,7 +655,7 @@ fn a_secret_that_cannot_be_read_is_told_once_and_the_others_keep_their_numbers()
 fn an_id_or_a_secret_that_vonage_would_not_give_is_warned_of() {
     let place = Place::new("");
     let warnings = |id: &str, secret: &str| {
-        let application = place.application("signature_secret_file = \"{secret}\"");
+        let application = place.application("signature_secret_files = [\"{secret}\"]");
         place.rewrite(&application.replace(APPLICATION, id));
         place.write("hook.secret", secret);
         let config = place.load(&[]).unwrap();
@@ -563,7 +667,7 @@ fn an_id_or_a_secret_that_vonage_would_not_give_is_warned_of() {
     let [id] = &warnings("my-application", &long)[..] else { panic!("one warning is due") };
     assert!(id.contains("application[1].id is no UUID"), "{id}");
     let [secret] = &warnings(APPLICATION, &long[1..])[..] else { panic!("one warning is due") };
-    assert!(secret.contains("signature_secret_file holds less than 32 bytes"), "{secret}");
+    assert!(secret.contains("signature_secret_files holds less than 32 bytes"), "{secret}");
     assert!(!secret.contains("xxx"), "{secret}");
 }
 
@@ -637,6 +741,7 @@ impl Place {
     fn write(&self, name: &str, content: &str) -> String {
         let path = self.directory.path().join(name);
         fs::write(&path, content).expect("the file can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is the test's");
         path.to_str().expect("the path is a text").to_owned()
     }
 
@@ -645,6 +750,8 @@ impl Place {
         let directory = self.directory.path().join("credentials");
         fs::create_dir_all(&directory).expect("a directory can be made");
         fs::write(directory.join(name), content).expect("the file can be written");
+        let permissions = fs::Permissions::from_mode(0o400);
+        fs::set_permissions(directory.join(name), permissions).expect("the file is the test's");
         directory.to_str().expect("the path is a text").to_owned()
     }
 

@@ -76,6 +76,29 @@ async fn a_simulated_call_tells_its_rtc_events_signed() {
 }
 
 #[tokio::test]
+async fn rtc_events_are_signed_by_a_switch_of_their_own() {
+    let event = |conversation: &str| json!({"type": "custom:x", "conversation_id": conversation}).to_string();
+    let forged = [JSON, ("authorization", "Bearer a.b.c")];
+    for (signatures, webhooks, of_rtc, of_voice) in [
+        ("required", r#"rtc_signatures = "off""#, [204, 204], [503, 401]),
+        ("off", r#"rtc_signatures = "required""#, [503, 401], [204, 204]),
+        ("required", r#"rtc_signatures = "same""#, [503, 401], [503, 401]),
+        ("off", "", [204, 204], [204, 204]),
+    ] {
+        let daemon = World { signatures, webhooks, ..World::default() }.start().await;
+        for (path, expected) in [("/webhooks/rtc", of_rtc), ("/webhooks/event", of_voice)] {
+            let unsigned = post(&daemon, path, event("CON-1")).await;
+            let forged = daemon.webhook(Method::POST, path, &forged, event("CON-2")).await.status.as_u16();
+            assert_eq!([unsigned, forged], expected, "{signatures} {webhooks} {path}");
+        }
+        let kept = daemon.get("/v1/webhooks").await.json();
+        let kept = kept["items"].as_array().unwrap();
+        assert_eq!(kept.len(), [of_rtc, of_voice].concat().iter().filter(|status| **status == 204).count());
+        assert!(kept.iter().all(|item| item["origin"] == "unverified"), "{kept:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_rtc_event_is_one_by_its_bytes_whatever_its_number() {
     let daemon = unsigned().await;
     let event = |number: i64, note: &str| {
@@ -215,7 +238,7 @@ async fn a_fallback_webhook_may_come_by_get() {
 async fn of_two(signatures: &'static str) -> TestDaemon {
     let sections = format!(
         "[[application]]\nid = \"{OTHER_APPLICATION}\"\nprivate_key_file = \"{{directory}}/private.key\"\n\
-         signature_secret_file = \"{{directory}}/signature.secret\"\napi_key = \"{}\"",
+         signature_secret_files = [\"{{directory}}/signature.secret\"]\napi_key = \"{}\"",
         keys::API_KEY
     );
     World { signatures, sections, ..World::default() }.start().await

@@ -206,7 +206,7 @@ requests_per_second = 200
 [[application]]
 id = "{application}"
 private_key_file = {key}
-signature_secret_file = {secret}
+signature_secret_files = [{secret}]
 api_key = "{API_KEY}"
 api_url = "{api_url}"
 "#,

@@ -42,6 +42,10 @@ pub struct World {
     pub family: &'static str,
     /// `webhooks.signatures`.
     pub signatures: &'static str,
+    /// More lines of `[webhooks]`.
+    pub webhooks: &'static str,
+    /// The signature secrets that are believed. Vonage signs with the first of the tests' own.
+    pub secrets: Vec<&'static str>,
     /// More lines of configuration, before the application.
     pub more: &'static str,
     /// `reconcile.interval`: off, since lists are requests that a test has to expect.
@@ -62,6 +66,8 @@ impl Default for World {
             members: Members::Embedded,
             family: "v0.3",
             signatures: "required",
+            webhooks: "",
+            secrets: vec![keys::SECRET],
             more: "requests_per_second = 500",
             reconcile: "0s",
             query: String::new(),
@@ -136,13 +142,20 @@ pub fn write_configuration(directory: &Path, world: &World, api_url: &str) {
         |name: &str, content: &str| fs::write(directory.join(name), content).expect("a file can be written");
     let place = |name: &str| directory.join(name).display().to_string();
     write("private.key", &keys::pair().private);
-    write("signature.secret", keys::SECRET);
+    let secrets = world.secrets.iter().enumerate().map(|(index, secret)| {
+        let name =
+            if index == 0 { "signature.secret".to_owned() } else { format!("signature.secret.{index}") };
+        write(&name, secret);
+        place(&name)
+    });
+    let secrets: Vec<String> = secrets.collect();
     write("ncco.json", NCCO);
     let configuration = format!(
         r#"
 [webhooks]
 listen = "127.0.0.1:0"
 signatures = "{signatures}"
+{webhooks}
 [query]
 listen = "127.0.0.1:0"
 {query}
@@ -159,7 +172,7 @@ interval = "{reconcile}"
 [[application]]
 id = "{application}"
 private_key_file = "{key}"
-signature_secret_file = "{secret}"
+signature_secret_files = {secrets:?}
 api_key = "{api_key}"
 api_url = "{api_url}"
 {sections}
@@ -168,6 +181,7 @@ api_url = "{api_url}"
         answer = world.answer,
         sections = world.sections.replace("{directory}", &directory.display().to_string()),
         signatures = world.signatures,
+        webhooks = world.webhooks,
         ncco = place("ncco.json"),
         store = place("conversationd.db"),
         family = world.family,
@@ -175,7 +189,6 @@ api_url = "{api_url}"
         reconcile = world.reconcile,
         application = keys::APPLICATION,
         key = place("private.key"),
-        secret = place("signature.secret"),
         api_key = keys::API_KEY,
     );
     write("conversationd.toml", &configuration);

@@ -13,6 +13,8 @@ pub const APPLICATION: &str = "0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19";
 pub const API_KEY: &str = "a1b2c3d4";
 /// The account's signature secret.
 pub const SECRET: &str = "conversationd-test-signature-secret-not-real-0001";
+/// The secret that comes after it.
+pub const NEW_SECRET: &str = "conversationd-test-signature-secret-not-real-0002";
 
 /// An RSA key pair, PEM.
 pub struct Pair {
