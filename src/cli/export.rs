@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use super::Failure;
 use super::reader::{Filters, ask};
 use crate::config::Reading;
+use crate::store::is_file_of;
 
 /// Write all conversations that a filter lets through as a table or as lines of JSON.
 #[derive(Debug, Args)]
@@ -36,6 +37,13 @@ enum Format {
 impl Export {
     /// Writes the lines as they come.
     pub(super) async fn run(self, reading: Reading) -> Result<(), Failure> {
+        // Before anything is read: the file would take the store's place.
+        if let Some(output) = self.output.as_deref().filter(|output| is_file_of(output, &reading.store)) {
+            return Err(Failure::Usage(format!(
+                "--output {} is one of the store's own files: name another",
+                output.display()
+            )));
+        }
         let format = if self.json || self.format == Format::Ndjson { "ndjson" } else { "csv" };
         let query = self.filters.query(&[("format", format)]);
         let body = ask(&reading, &format!("/v1/conversations?{query}")).await?;

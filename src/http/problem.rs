@@ -160,7 +160,7 @@ impl From<StoreError> for Problem {
         }
         tracing::error!(%error, "a reader could not be answered");
         match error {
-            StoreError::Corrupt { .. } => Self::new(
+            StoreError::Corrupt { .. } | StoreError::Damaged(_) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the store holds something unreadable; see the log",
             ),

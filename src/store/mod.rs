@@ -54,6 +54,9 @@ pub enum StoreError {
         /// Its column.
         column: &'static str,
     },
+    /// Its file is damaged where it was asked; another part of it may not be.
+    #[error("the store's file is damaged: {0}")]
+    Damaged(String),
     /// Another program has the store.
     #[error("another conversationd uses the store {0}: stop it, or give this one a store.url of its own")]
     InUse(String),
@@ -253,6 +256,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Everything that is known of one conversation, for a reader; `None` for one that was never heard of.
     async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError>;
 
+    /// Leaves out conversations that cannot be interpreted until there is news of them: they are not
+    /// [stale](Self::stale) for what is known now.
+    async fn quarantine(&self, ids: &[ConversationId]) -> Result<(), StoreError>;
+
     /// Replaces interpretations, except where a newer one is there. Each goes with the [`History::revision`]
     /// that it was made from; `through` is [`Stale::through`] of the work that is done with this.
     async fn save(
@@ -402,4 +409,10 @@ pub async fn open_reading(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
 pub async fn open_shared(path: &Path) -> Result<(Arc<dyn Store>, Writer), StoreError> {
     let (store, writer) = sqlite::open_shared(path).await?;
     Ok((Arc::new(store), writer))
+}
+
+/// Whether a file at `path` is or would be one of the files of the store at `store`, under whatever name.
+#[must_use]
+pub fn is_file_of(path: &Path, store: &Path) -> bool {
+    sqlite::is_one_of(path, store)
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
 use super::connection::WriteConnection;
+use super::files::StoreFiles;
 
 /// From a commit to the copy: rare, as webhooks of one call touch the same pages over and over, and often enough for
 /// the busiest hour to leave a log of a few ten MiB.
@@ -25,6 +26,8 @@ const ROUNDS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     options: SqliteConnectOptions,
+    /// What is copied; `None` where nothing is written.
+    files: Option<StoreFiles>,
     writer: Arc<Mutex<WriteConnection>>,
     written: watch::Receiver<()>,
 }
@@ -32,11 +35,11 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     /// One that copies what `writer` has written, through a connection with these options.
     pub(super) fn new(
-        options: SqliteConnectOptions,
+        (options, files): (SqliteConnectOptions, Option<StoreFiles>),
         writer: Arc<Mutex<WriteConnection>>,
         written: watch::Receiver<()>,
     ) -> Self {
-        Self { options, writer, written }
+        Self { options, files, writer, written }
     }
 
     /// Works until the stop.
@@ -65,6 +68,10 @@ impl Checkpointer {
     ///
     /// The connection is a new one each time: it takes a millisecond, and nothing that befell the last one matters.
     async fn copy(&mut self) -> Result<(), StoreError> {
+        if self.files.as_ref().is_some_and(|files| !files.are_in_place()) {
+            // A new connection would open other files than the writer has.
+            return Ok(());
+        }
         let mut connection = self.options.connect().await?;
         self.written.mark_unchanged();
         for _ in 0..ROUNDS {

@@ -7,6 +7,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Connection, Sqlite, query};
 use tokio::sync::watch;
 
+use super::files::{FileGuard, StoreFiles};
 use super::{StoreError, checkpoint, stopped};
 
 /// Whoever has the transaction has the connection: nobody else can close it.
@@ -18,6 +19,8 @@ const BEGUN: &str = "a transaction was begun on an open connection";
 pub(super) struct WriteConnection {
     /// `None` once it is closed.
     inner: Option<SqliteConnection>,
+    /// What it writes to; `None` where it only reads.
+    files: Option<FileGuard>,
     /// Whether a transaction may be open: it was begun and not seen to end, because it failed or because
     /// whoever began it has gone away.
     unsettled: bool,
@@ -26,14 +29,34 @@ pub(super) struct WriteConnection {
 }
 
 impl WriteConnection {
-    pub(super) fn new(inner: SqliteConnection, written: watch::Sender<()>) -> Self {
-        Self { inner: Some(inner), unsettled: false, written }
+    pub(super) fn new(inner: SqliteConnection, files: Option<StoreFiles>) -> Self {
+        let files = files.map(FileGuard::new);
+        Self { inner: Some(inner), files, unsettled: false, written: watch::Sender::new(()) }
+    }
+
+    /// Changes with each commit.
+    pub(super) fn written(&self) -> watch::Receiver<()> {
+        self.written.subscribe()
+    }
+
+    /// Refuses to write into files that are lost.
+    async fn expect_files(&mut self) -> Result<(), StoreError> {
+        if self.files.as_ref().is_some_and(FileGuard::is_lost) { self.verify().await } else { Ok(()) }
+    }
+
+    /// Whether what was committed is where the next start looks for it.
+    async fn verify(&mut self) -> Result<(), StoreError> {
+        match (&mut self.files, &mut self.inner) {
+            (Some(files), Some(inner)) => files.verify(inner).await,
+            _ => Ok(()),
+        }
     }
 
     /// Begins a transaction that writes. It takes the lock at once: a reader that becomes a writer half way
     /// may find that somebody else has.
     pub(super) async fn begin(&mut self) -> Result<WriteTransaction<'_>, StoreError> {
         self.settle().await;
+        self.expect_files().await?;
         let inner = self.inner.as_mut().ok_or_else(stopped)?;
         self.unsettled = true;
         query("BEGIN IMMEDIATE").execute(inner).await?;
@@ -46,9 +69,10 @@ impl WriteConnection {
         statement: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<(), StoreError> {
         self.settle().await;
+        self.expect_files().await?;
         statement.execute(self.inner.as_mut().ok_or_else(stopped)?).await?;
         self.written.send_replace(());
-        Ok(())
+        self.verify().await
     }
 
     /// Copies the write-ahead log into the file, as far as nobody is in the way.
@@ -90,7 +114,7 @@ impl WriteTransaction<'_> {
         query("COMMIT").execute(self.0.inner.as_mut().ok_or_else(stopped)?).await?;
         self.0.unsettled = false;
         self.0.written.send_replace(());
-        Ok(())
+        self.0.verify().await
     }
 }
 

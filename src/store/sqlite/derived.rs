@@ -56,6 +56,15 @@ pub(super) async fn follow(connection: &mut SqliteConnection, through: i64) -> R
     Ok(())
 }
 
+/// Takes conversations (a JSON array of ids) as interpreted, whatever became of them.
+pub(super) async fn quarantine(connection: &mut SqliteConnection, ids: &str) -> Result<(), StoreError> {
+    query("UPDATE fetches SET interpreted_looks = looks WHERE conversation_id IN (SELECT value FROM json_each(?))")
+        .bind(ids)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Replaces the rows of conversations, except where those that are there follow a later revision. Each table
 /// takes one statement, however many conversations there are.
 pub(super) async fn save(

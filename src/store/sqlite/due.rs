@@ -56,7 +56,9 @@ pub(super) async fn lease(
             room -= 1;
             match take_out(connection, &id, until, urgency).await {
                 Ok(lease) => leases.push(lease),
-                Err(error @ StoreError::Corrupt { .. }) => set_aside(connection, &id, &error).await?,
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                    set_aside(connection, &id, &error).await?;
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -8,6 +8,7 @@ mod derived;
 mod documents;
 mod due;
 mod fetches;
+mod files;
 mod findings;
 mod gaps;
 mod ledger;
@@ -36,11 +37,13 @@ use sqlx::{Sqlite, Transaction};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use files::is_one_of;
 pub use open::{MIGRATOR, open, open_reading, open_shared};
 pub use writer::Writer;
 
 use checkpoint::Checkpointer;
 use connection::WriteConnection;
+use files::StoreFiles;
 use outage::Refusals;
 use writer::Appender;
 
@@ -92,6 +95,12 @@ impl From<sqlx::Error> for StoreError {
         if time_box::is_over(&error) || matches!(error, sqlx::Error::PoolTimedOut) {
             return Self::TooLong;
         }
+        // `SQLITE_CORRUPT`, `SQLITE_NOTADB`.
+        if let sqlx::Error::Database(error) = &error
+            && primary_code(&**error).is_some_and(|code| [11, 26].contains(&code))
+        {
+            return Self::Damaged(error.to_string());
+        }
         Self::Unavailable(error.to_string())
     }
 }
@@ -104,17 +113,18 @@ fn primary_code(error: &dyn DatabaseError) -> Option<i32> {
 impl SqliteStore {
     /// A store over these connections. Its log is copied through one with the `copying` options.
     fn over(
-        connection: SqliteConnection,
+        (connection, files): (SqliteConnection, Option<StoreFiles>),
         pools: [SqlitePool; 2],
         copying: SqliteConnectOptions,
         lock: Option<File>,
     ) -> (Self, Writer) {
         let [readers, askers] = pools;
-        let (committed, written) = watch::channel(());
-        let connection = Arc::new(Mutex::new(WriteConnection::new(connection, committed)));
+        let connection = WriteConnection::new(connection, files.clone());
+        let written = connection.written();
+        let connection = Arc::new(Mutex::new(connection));
         let (queue, arrivals) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
-        let checkpointer = Checkpointer::new(copying, Arc::clone(&connection), written.clone());
+        let checkpointer = Checkpointer::new((copying, files), Arc::clone(&connection), written.clone());
         let (pressing, pressed) = watch::channel(false);
         let appender = Appender::new(Arc::clone(&connection), arrivals, pressing, closing.clone());
         let writer = Writer::new(appender, checkpointer, [readers.clone(), askers.clone()]);
@@ -298,6 +308,10 @@ impl Store for SqliteStore {
         Ok(histories(&mut connection, std::slice::from_ref(id), progress).await?.pop())
     }
 
+    async fn quarantine(&self, ids: &[ConversationId]) -> Result<(), StoreError> {
+        self.write(async |connection| derived::quarantine(connection, &json(ids)).await).await
+    }
+
     async fn save(
         &self,
         interpretations: Vec<(Interpretation, Revision)>,
@@ -440,15 +454,16 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        if self.refusals.are_recent() {
-            return Err(StoreError::Unavailable("webhooks could not be stored a moment ago".to_owned()));
-        }
         self.write(async |connection| {
             // Rewrites a header field with its own value: a real write, which a full or read-only disk refuses.
             sqlx::query("PRAGMA user_version = 0").execute(connection).await?;
             Ok(())
         })
-        .await
+        .await?;
+        if self.refusals.are_recent() {
+            return Err(StoreError::Unavailable("webhooks could not be stored a moment ago".to_owned()));
+        }
+        Ok(())
     }
 
     async fn close(&self) {

@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 };
 use tokio::task::JoinSet;
 
+use super::files::StoreFiles;
 use super::{READING, SqliteStore, StoreError, Writer, primary_code};
 
 /// Every migration, in order. One value for the daemon and the tests, so that both speak of the same files.
@@ -81,13 +82,14 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
     } else {
         expect_own_schema(&mut connection).await?;
     }
+    let files = StoreFiles::of(path)?;
     let copying = common
         .clone()
         .thread_name(|_| "store-copier".to_owned())
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let pools = pools(common.read_only(true)).await.map_err(unopenable)?;
-    Ok(SqliteStore::over(connection, pools, copying, lock))
+    Ok(SqliteStore::over((connection, Some(files)), pools, copying, lock))
 }
 
 /// One pool for the daemon itself and one for its readers.
@@ -136,7 +138,8 @@ pub async fn open_reading(path: &Path) -> Result<SqliteStore, StoreError> {
         why: error.to_string(),
     })?;
     expect_own_schema(&mut connection).await?;
-    Ok(SqliteStore::over(connection, pools(chosen.clone()).await?, chosen, None).0)
+    let pools = pools(chosen.clone()).await?;
+    Ok(SqliteStore::over((connection, None), pools, chosen, None).0)
 }
 
 /// Makes the file where there is none, so that its mode is right before there is anything in it. SQLite
@@ -160,7 +163,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// The name of a file beside the store.
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

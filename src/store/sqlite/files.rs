@@ -1,0 +1,171 @@
+//! The store's files are still the ones that were opened, or what they held is rescued.
+//!
+//! A file that was removed or replaced stays open: SQLite goes on writing into it, and everything is gone when it is
+//! closed. So the device and inode of the store and of its write-ahead log are compared before a commit is acknowledged.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sqlx::query;
+use sqlx::sqlite::SqliteConnection;
+
+use super::StoreError;
+use super::open::with_ending;
+
+/// How long after a rescue that failed another is tried.
+const RESCUED_AGAIN_AFTER: Duration = Duration::from_mins(1);
+
+/// Rescue copies beside one store: more are surely not wanted.
+const MAX_RESCUE_COPIES: u32 = 1000;
+
+/// The files of an open store.
+#[derive(Debug, Clone)]
+pub(super) struct StoreFiles {
+    path: PathBuf,
+    store: FileId,
+    log: FileId,
+}
+
+/// Keeps commits from being acknowledged that nobody could read again.
+#[derive(Debug)]
+pub(super) struct FileGuard {
+    files: StoreFiles,
+    loss: Option<Loss>,
+}
+
+/// What tells a file from every other: device and inode.
+type FileId = (u64, u64);
+
+/// The files are not those that were opened, which cannot be mended while they are open.
+#[derive(Debug, Clone, Copy)]
+struct Loss {
+    rescued: bool,
+    tried_at: Option<Instant>,
+}
+
+impl StoreFiles {
+    /// The files of the store at `path`, which was just opened and written to.
+    pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
+        let id = |path: &Path| {
+            let id = file_id(path);
+            id.map_err(|error| StoreError::Unavailable(format!("{} is missing: {error}", path.display())))
+        };
+        let (store, log) = (id(path)?, id(&with_ending(path, "-wal"))?);
+        Ok(Self { path: path.to_owned(), store, log })
+    }
+
+    /// Whether they are still the ones that were opened.
+    pub(super) fn are_in_place(&self) -> bool {
+        let is = |path: &Path, opened: FileId| file_id(path).is_ok_and(|found| found == opened);
+        is(&self.path, self.store) && is(&with_ending(&self.path, "-wal"), self.log)
+    }
+}
+
+impl FileGuard {
+    pub(super) fn new(files: StoreFiles) -> Self {
+        Self { files, loss: None }
+    }
+
+    /// Whether the files were found not to be in place: that stays so.
+    pub(super) fn is_lost(&self) -> bool {
+        self.loss.is_some()
+    }
+
+    /// Says nothing while the files are in place. Else what the connection still holds is copied into a file of its own,
+    /// and nothing may be acknowledged any more.
+    pub(super) async fn verify(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        if self.loss.is_none() {
+            if self.files.are_in_place() {
+                return Ok(());
+            }
+            self.loss = Some(Loss { rescued: false, tried_at: None });
+            tracing::error!(
+                store = %self.files.path.display(),
+                "the store's file or its -wal was removed or replaced while it is open: no webhook is acknowledged any \
+                 more; stop the daemon, put the rescue copy in the store's place, and start it"
+            );
+        }
+        self.rescue(connection).await;
+        Err(StoreError::Unavailable(
+            "its file was removed or replaced while it was open; see the log".to_owned(),
+        ))
+    }
+
+    async fn rescue(&mut self, connection: &mut SqliteConnection) {
+        let Some(loss) = &mut self.loss else { return };
+        if loss.rescued || loss.tried_at.is_some_and(|tried_at| tried_at.elapsed() < RESCUED_AGAIN_AFTER) {
+            return;
+        }
+        loss.tried_at = Some(Instant::now());
+        match copy_out(connection, &self.files.path).await {
+            Ok(copy) => {
+                loss.rescued = true;
+                tracing::error!(copy = %copy.display(), "what the store held was copied");
+            }
+            Err(error) => {
+                tracing::error!(%error, "what the store held could not be copied; it is tried again in a minute");
+            }
+        }
+    }
+}
+
+/// Writes everything that the connection sees into a new file beside the store. Returns its name.
+async fn copy_out(connection: &mut SqliteConnection, store: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |error: io::Error| StoreError::Unavailable(error.to_string());
+    let copy = new_file_beside(store).map_err(failed)?;
+    let name = copy.to_str().ok_or_else(|| StoreError::Unavailable("its path is not UTF-8".to_owned()))?;
+    let outcome = query("VACUUM INTO ?").bind(name).execute(connection).await;
+    let synced = outcome.map_err(StoreError::from).and_then(|_| sync(&copy).map_err(failed));
+    if let Err(error) = synced {
+        // Half a copy is worse than none: it could be taken for a whole one.
+        let _ = fs::remove_file(&copy);
+        return Err(error);
+    }
+    Ok(copy)
+}
+
+/// An empty file that only its owner may read, under the first name that is free.
+fn new_file_beside(store: &Path) -> io::Result<PathBuf> {
+    for number in 1..=MAX_RESCUE_COPIES {
+        let copy = with_ending(store, &format!(".rescue-{number}"));
+        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&copy) {
+            Ok(_) => return Ok(copy),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("there are too many rescue copies"))
+}
+
+fn sync(copy: &Path) -> io::Result<()> {
+    File::open(copy)?.sync_all()?;
+    File::open(copy.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref()))?
+        .sync_all()
+}
+
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Whether a file at `path` is or would be one of the store's own, under whatever name: writing it would destroy them.
+pub(in crate::store) fn is_one_of(path: &Path, store: &Path) -> bool {
+    let own = ["", "-wal", "-shm", "-journal", ".lock"].map(|ending| with_ending(store, ending));
+    let (id, place) = (file_id(path).ok(), resolved(path));
+    own.iter().any(|own| {
+        let is_same_file = id.is_some() && file_id(own).ok() == id;
+        is_same_file || (place.is_some() && resolved(own) == place)
+    })
+}
+
+/// A path without links in its directory, whether or not there is a file.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    if let Ok(whole) = fs::canonicalize(path) {
+        return Some(whole);
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());
+    Some(fs::canonicalize(parent).ok()?.join(path.file_name()?))
+}
