@@ -27,6 +27,7 @@ use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver, Signatures};
 use crate::flow::reconcile::{self, Reconciler};
 use crate::flow::refusals::Refusals;
+use crate::flow::stall::Stalls;
 use crate::http::auth::Access;
 use crate::http::health::Readiness;
 use crate::http::query::Query;
@@ -173,6 +174,7 @@ pub async fn start(
         store: StoreSlot::default(),
         wakes: Wakes::default(),
         late_routes: LateRoutes::default(),
+        stalls: Arc::new(Stalls::new(Arc::clone(&clock))),
         clock,
         pace,
         clients,
@@ -202,6 +204,7 @@ struct Wiring {
     store: StoreSlot,
     wakes: Wakes,
     late_routes: LateRoutes,
+    stalls: Arc<Stalls>,
     clock: Arc<dyn Clock>,
     pace: Arc<Pace>,
     clients: Arc<HashMap<ApplicationId, Client>>,
@@ -274,7 +277,7 @@ impl Wiring {
         let (heartbeat, last_beat) = Heartbeat::begin(
             Arc::clone(&store),
             Arc::clone(&self.clock),
-            Arc::clone(&outages),
+            (Arc::clone(&outages), Arc::clone(&self.stalls)),
             (self.wakes.heartbeat.clone(), self.started_at),
         )
         .await?;
@@ -282,7 +285,8 @@ impl Wiring {
         self.lifecycle.run_to_the_end("writer", writer.run());
         self.lifecycle.run("heartbeat", heartbeat.run(stop()));
         let (webhooks, fetched) = (self.wakes.deriver.clone(), self.wakes.fetched.clone());
-        self.lifecycle.run("deriver", Deriver::new(Arc::clone(&store), webhooks, fetched).run(stop()));
+        let deriver = Deriver::new(Arc::clone(&store), webhooks, fetched);
+        self.lifecycle.run("deriver", deriver.run(Arc::clone(&self.stalls), stop()));
         if !self.config.applications.is_empty() {
             self.lifecycle.run("fetcher", self.fetcher(&store, outages).run(stop()));
             self.start_reconciler(&store, last_beat);
@@ -303,6 +307,7 @@ impl Wiring {
             wake: self.wakes.fetcher.clone(),
             changed: self.wakes.fetched.clone(),
             outages,
+            stalls: Arc::clone(&self.stalls),
         })
     }
 
@@ -314,7 +319,7 @@ impl Wiring {
             streams: Streams::new(self.lifecycle.clone()),
             metrics: telemetry::metrics_text,
             access: Arc::new(Access::new(self.config.readers.clone(), &self.clock)),
-            readiness: Readiness::default(),
+            readiness: Readiness::new(Arc::clone(&self.stalls)),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -478,7 +483,7 @@ pub async fn reader(reading: &Reading, clock: Arc<dyn Clock>) -> Result<Query, D
         streams: Streams::new(Lifecycle::default()),
         metrics: telemetry::metrics_text,
         access: Arc::new(Access::new(Vec::new(), &clock)),
-        readiness: Readiness::default(),
+        readiness: Readiness::new(Arc::new(Stalls::new(Arc::clone(&clock)))),
         clock,
     })
 }

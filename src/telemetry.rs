@@ -18,7 +18,7 @@ use crate::domain::stats::Backlog;
 const LOG_LINES_DROPPED: &str = "conversationd_log_lines_dropped_total";
 
 /// What is measured: the name and what it says. The README has the same tables for whoever reads them.
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     (
         "conversationd_answers_before_commit_total",
         "Calls that got their NCCO before their webhook was on disk.",
@@ -33,6 +33,10 @@ const COUNTERS: [(&str, &str); 8] = [
         "Conversations whose looks were given up after fetch.give_up_after.",
     ),
     ("conversationd_looks_unreadable_total", "Looks that could not be read from the store."),
+    (
+        "conversationd_conversations_unreadable_total",
+        "Times that a conversation could not be interpreted, since its history is damaged or the program failed on it.",
+    ),
     (
         "conversationd_unannounced_conversations_total",
         "Conversations that only Vonage's list of calls told of.",

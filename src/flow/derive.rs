@@ -1,5 +1,7 @@
 //! Keeps the derived tables up with the logs.
 
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wake;
 use super::interpret::interpret;
+use super::stall::{Stalls, Work};
+use super::told_once::ToldOnce;
 use crate::domain::conversation::Interpretation;
 use crate::domain::history::{History, Revision};
 use crate::domain::ids::ConversationId;
@@ -43,6 +47,8 @@ pub struct Deriver {
     store: Arc<dyn Store>,
     webhooks: Wake,
     looks: Wake,
+    /// The conversations that the log has as ones that cannot be interpreted.
+    told: ToldOnce<ConversationId>,
 }
 
 /// What a step did.
@@ -58,14 +64,15 @@ impl Deriver {
     /// A deriver that looks at the store whenever it is woken: by webhooks, which it gives way to, or by looks.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, webhooks: Wake, looks: Wake) -> Self {
-        Self { store, webhooks, looks }
+        Self { store, webhooks, looks, told: ToldOnce::default() }
     }
 
-    /// Works until the stop.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Works until the stop, and tells `stalls` how that goes.
+    pub async fn run(self, stalls: Arc<Stalls>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let began = Instant::now();
             let outcome = self.step().await;
+            stalls.observe(Work::Derive, &outcome);
             stop.run_until_cancelled(self.rest(outcome, began.elapsed())).await;
         }
     }
@@ -82,10 +89,7 @@ impl Deriver {
                     () = sleep(LONGEST_SLEEP) => {}
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, "conversations could not be interpreted; trying again");
-                sleep(AFTER_FAILURE).await;
-            }
+            Err(_) => sleep(AFTER_FAILURE).await,
         }
     }
 
@@ -105,33 +109,49 @@ impl Deriver {
             return Ok(Step::Idle);
         }
         let conversations: Vec<_> = stale.conversations.into_iter().collect();
-        let histories = self.readable(&conversations).await?;
-        if histories.is_empty() && stale.through.is_none() {
-            return Ok(Step::Idle);
+        let (histories, mut unreadable) = self.readable(&conversations).await?;
+        let Interpreted { records, failed } = interpreted(histories).await;
+        let count = records.len();
+        self.store.save(records, stale.through).await?;
+        for conversation in &failed {
+            self.tell(conversation, &"the program failed on its history, which is kept");
         }
-        let interpreted = interpreted(histories).await;
-        let count = interpreted.len();
-        self.store.save(interpreted, stale.through).await?;
+        unreadable.extend(failed);
+        if !unreadable.is_empty() {
+            self.store.quarantine(&unreadable).await?;
+        }
         Ok(Step::Did(count))
     }
 
-    /// The histories that can be read: one that cannot must not hold up the others.
-    async fn readable(&self, conversations: &[ConversationId]) -> Result<Vec<History>, StoreError> {
+    /// The histories that can be read, and whose cannot: one must not hold up the others.
+    async fn readable(
+        &self,
+        conversations: &[ConversationId],
+    ) -> Result<(Vec<History>, Vec<ConversationId>), StoreError> {
         match self.store.histories(conversations).await {
-            Err(StoreError::Corrupt { .. }) => {}
-            outcome => return outcome,
+            Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {}
+            outcome => return outcome.map(|histories| (histories, Vec::new())),
         }
-        let mut histories = Vec::new();
+        let (mut histories, mut unreadable) = (Vec::new(), Vec::new());
         for conversation in conversations {
             match self.store.histories(std::slice::from_ref(conversation)).await {
                 Ok(readable) => histories.extend(readable),
-                Err(error @ StoreError::Corrupt { .. }) => {
-                    tracing::error!(%error, %conversation, "a conversation cannot be interpreted");
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                    self.tell(conversation, &error);
+                    unreadable.push(conversation.clone());
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(histories)
+        Ok((histories, unreadable))
+    }
+
+    /// Counts a conversation that cannot be interpreted, and says it of each once.
+    fn tell(&self, conversation: &ConversationId, why: &dyn Display) {
+        metrics::counter!("conversationd_conversations_unreadable_total").increment(1);
+        if self.told.is_first(conversation.clone()) {
+            tracing::error!(%why, %conversation, "a conversation cannot be interpreted; it is left out until there is news of it");
+        }
     }
 }
 
@@ -145,18 +165,59 @@ async fn lull(mut pressed: watch::Receiver<bool>) {
     }
 }
 
-/// What histories mean, each with the revision that it was read at. It is found out beside the runtime's threads,
-/// which webhooks wait for: the history of a long conference takes a while.
-pub(super) async fn interpreted(histories: Vec<History>) -> Vec<(Interpretation, Revision)> {
-    let interpreting = tokio::task::spawn_blocking(move || {
-        histories.iter().map(|history| (interpret(history), history.revision)).collect()
-    });
-    interpreting.await.expect("an interpretation does not panic")
+/// What became of histories.
+#[derive(Debug, Default)]
+pub(super) struct Interpreted {
+    /// What they mean, each with the revision that it was read at.
+    pub(super) records: Vec<(Interpretation, Revision)>,
+    /// The conversations on whose history the program failed.
+    pub(super) failed: Vec<ConversationId>,
+}
+
+/// Interprets histories beside the runtime's threads, which webhooks wait for: the history of a long conference takes a
+/// while.
+pub(super) async fn interpreted(histories: Vec<History>) -> Interpreted {
+    let interpreting = tokio::task::spawn_blocking(move || isolated(&histories, interpret));
+    interpreting.await.expect("each interpretation is caught")
+}
+
+/// Interprets each history by itself: a panic stays with its conversation.
+fn isolated(histories: &[History], interpret: impl Fn(&History) -> Interpretation) -> Interpreted {
+    let mut interpreted = Interpreted::default();
+    for history in histories {
+        // Interpreting is pure: what a panic leaves behind is seen by nobody.
+        match catch_unwind(AssertUnwindSafe(|| interpret(history))) {
+            Ok(record) => interpreted.records.push((record, history.revision)),
+            Err(_) => interpreted.failed.push(history.conversation_id.clone()),
+        }
+    }
+    interpreted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fetch::FetchState;
+
+    #[test]
+    fn a_panic_stays_with_its_conversation() {
+        let history = |id: &str| History {
+            conversation_id: ConversationId::parse(id).expect("it is an id"),
+            arrivals: Vec::new(),
+            snapshots: Vec::new(),
+            listed: Vec::new(),
+            fetch: FetchState::default(),
+            revision: Revision::default(),
+        };
+        let histories = ["CON-1", "CON-2", "CON-3"].map(history);
+        let interpreted = isolated(&histories, |history| {
+            assert_ne!(history.conversation_id.as_str(), "CON-2", "a fault of the program");
+            interpret(history)
+        });
+        let records: Vec<&str> = interpreted.records.iter().map(|(record, _)| record.id.as_str()).collect();
+        assert_eq!(records, ["CON-1", "CON-3"]);
+        assert_eq!(interpreted.failed, [histories[1].conversation_id.clone()]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn one_commit_that_nobody_waits_for_is_no_lull() {

@@ -2,8 +2,8 @@
 
 mod fulfil;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,9 +14,11 @@ pub use super::schedule::Patience;
 
 use super::Wake;
 use super::outage::Outages;
+use super::stall::{Stalls, Work};
+use super::told_once::ToldOnce;
 use crate::domain::clock::Clock;
 use crate::domain::fetch::Urgency;
-use crate::domain::ids::ApplicationId;
+use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::store::{Store, StoreError};
 use crate::vonage::client::Client;
 use crate::vonage::pace::Pace;
@@ -55,14 +57,18 @@ pub struct Parts {
     pub changed: Wake,
     /// Keeps when Vonage did not answer.
     pub outages: Arc<Outages>,
+    /// Told whether the store does its part.
+    pub stalls: Arc<Stalls>,
 }
 
 /// Does what is owed.
 #[derive(Debug)]
 pub struct Fetcher {
     parts: Parts,
-    /// The applications that were said not to be configured. A std mutex: never held across an await.
-    strangers: Mutex<HashSet<Option<ApplicationId>>>,
+    /// The applications that were said not to be configured.
+    strangers: ToldOnce<Option<ApplicationId>>,
+    /// The conversations of which nothing can be stored.
+    unreadable: ToldOnce<ConversationId>,
 }
 
 /// What the fetcher waits for.
@@ -78,7 +84,7 @@ impl Fetcher {
     /// A fetcher of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, strangers: Mutex::default() })
+        Arc::new(Self { parts, strangers: ToldOnce::default(), unreadable: ToldOnce::default() })
     }
 
     /// Works until the stop, and then gives the looks that it has begun some time to finish. Those that it
@@ -89,19 +95,15 @@ impl Fetcher {
         self.resume().await;
         let mut looks = JoinSet::new();
         while !stop.is_cancelled() {
-            let next = match self.next().await {
-                Ok(next) => next,
-                Err(error) => {
-                    tracing::error!(%error, "owed looks could not be read from the store; trying again");
-                    Next::Sleep(AFTER_FAILURE)
-                }
-            };
+            let next = self.next().await;
+            self.parts.stalls.observe(Work::Due, &next);
+            let next = next.unwrap_or(Next::Sleep(AFTER_FAILURE));
             tokio::select! {
                 () = stop.cancelled() => {}
                 Some(ended) = looks.join_next() => {
                     if let Err(panic) = ended {
-                        // The lease stays taken until it runs out; the daemon must not go on as if nothing was.
-                        std::panic::resume_unwind(panic.into_panic());
+                        // The lease stays taken until it runs out. The others go on.
+                        tracing::error!(%panic, "a fetch ended in a panic; its conversation is fetched again in an hour");
                     }
                 }
                 // It may be about a more urgent one than the one whose turn is waited for.
@@ -151,17 +153,12 @@ impl Fetcher {
     /// Takes out the most urgent look and begins it.
     async fn begin(self: &Arc<Self>, looks: &mut JoinSet<()>) {
         let now = self.parts.clock.now();
-        match self.parts.store.lease(now, now + LEASE, 1).await {
-            Ok(leases) => {
-                for lease in leases {
-                    let fetcher = Arc::clone(self);
-                    looks.spawn(async move { fetcher.fulfil(lease).await });
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "an owed look could not be taken out; trying again");
-                tokio::time::sleep(AFTER_FAILURE).await;
-            }
+        let leases = self.parts.store.lease(now, now + LEASE, 1).await;
+        self.parts.stalls.observe(Work::Lease, &leases);
+        let Ok(leases) = leases else { return tokio::time::sleep(AFTER_FAILURE).await };
+        for lease in leases {
+            let fetcher = Arc::clone(self);
+            looks.spawn(async move { fetcher.fulfil(lease).await });
         }
     }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Wake;
 use super::outage::Outages;
+use super::stall::Stalls;
 use crate::domain::clock::Clock;
 use crate::domain::gap::{Cause, SHORTEST};
 use crate::store::{Store, StoreError};
@@ -25,6 +26,7 @@ pub struct Heartbeat {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     outages: Arc<Outages>,
+    stalls: Arc<Stalls>,
     wake: Wake,
     next_beat: Timestamp,
     /// A failure is logged once until it is over.
@@ -44,7 +46,7 @@ impl Heartbeat {
     pub async fn begin(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        outages: Arc<Outages>,
+        (outages, stalls): (Arc<Outages>, Arc<Stalls>),
         (wake, started_at): (Wake, Timestamp),
     ) -> Result<(Self, Option<Timestamp>), StoreError> {
         let now = clock.now();
@@ -62,7 +64,8 @@ impl Heartbeat {
             }
         }
         store.beat(now).await?;
-        let heartbeat = Self { store, clock, outages, wake, next_beat: now + BEAT, is_failing: false };
+        let heartbeat =
+            Self { store, clock, outages, stalls, wake, next_beat: now + BEAT, is_failing: false };
         Ok((heartbeat, last_beat))
     }
 
@@ -96,6 +99,7 @@ impl Heartbeat {
             self.next_beat = now + BEAT;
             self.store.beat(now).await?;
         }
+        self.stalls.record(&*self.store, now).await?;
         self.outages.record(&*self.store, now).await
     }
 

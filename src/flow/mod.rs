@@ -12,7 +12,9 @@ pub mod receive;
 pub mod reconcile;
 pub mod refusals;
 mod schedule;
+pub mod stall;
 pub mod timeline;
+mod told_once;
 
 use std::sync::Arc;
 

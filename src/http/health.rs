@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::json;
 use super::problem::{Problem, ProblemAnswer};
+use crate::flow::stall::Stalls;
 use crate::store::Store;
 
 /// How long an answer holds.
@@ -38,7 +39,8 @@ pub(super) async fn livez() -> Response {
     json(&Health { status: "alive" })
 }
 
-/// `GET /readyz`: 200 when the store can be written to, else 503 with the reason, within a second.
+/// `GET /readyz`: 200 when the store can be written to, else 503 with the reason, within a second. It is
+/// not ready either when work on the store has failed for a while.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -58,23 +60,33 @@ pub(super) async fn readyz(
 
 /// Whether the store could be written to, as of the last second, and why not: anybody may ask, and each answer is a
 /// commit.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<Option<(Instant, Checked)>>>);
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    last: Arc<Mutex<Option<(Instant, Checked)>>>,
+    stalls: Arc<Stalls>,
+}
 
 /// What a check showed.
 type Checked = Result<(), String>;
 
 impl Readiness {
+    /// Of a store on which this work may fail.
+    #[must_use]
+    pub fn new(stalls: Arc<Stalls>) -> Self {
+        Self { last: Arc::default(), stalls }
+    }
+
     async fn check(&self, store: &dyn Store) -> Checked {
         // Others who ask meanwhile wait for this answer, which is theirs too.
-        let mut last = self.0.lock().await;
+        let mut last = self.last.lock().await;
         if let Some((at, checked)) = &*last
             && at.elapsed() < FRESH
         {
             return checked.clone();
         }
         let checked = match tokio::time::timeout(CHECK_DEADLINE, store.check()).await {
-            Ok(checked) => checked.map_err(|error| error.to_string()),
+            Ok(Ok(())) => self.stalls.reason().map_or(Ok(()), Err),
+            Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the store does not answer; another program may hold its lock".to_owned()),
         };
         let was_ready = last.as_ref().is_none_or(|(_, checked)| checked.is_ok());

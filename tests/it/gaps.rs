@@ -10,6 +10,7 @@ use conversationd::domain::ids::{ApplicationId, Region};
 use conversationd::flow::Wake;
 use conversationd::flow::heartbeat::Heartbeat;
 use conversationd::flow::outage::{Host, News, Outages};
+use conversationd::flow::stall::Stalls;
 use conversationd::simulator::{Action, Call, Fault, Pace};
 use conversationd::store::{self, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -425,10 +426,11 @@ impl Place {
 
     async fn heartbeat(&self) -> (Heartbeat, Option<Timestamp>) {
         let clock: Arc<ManualClock> = Arc::clone(&self.clock);
+        let stalls = Arc::new(Stalls::new(clock.clone()));
         Heartbeat::begin(
             Arc::clone(&self.store),
             clock,
-            Arc::clone(&self.outages),
+            (Arc::clone(&self.outages), stalls),
             (Wake::default(), self.clock.now()),
         )
         .await

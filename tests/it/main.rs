@@ -7,6 +7,7 @@ mod calls;
 mod cases;
 mod cli;
 mod config;
+mod damaged;
 mod document;
 mod event;
 mod face;

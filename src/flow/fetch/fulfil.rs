@@ -1,7 +1,5 @@
 //! One look, from its lease to its settlement.
 
-use std::sync::PoisonError;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{AFTER_FAILURE, Fetcher};
@@ -14,6 +12,7 @@ use crate::flow::derive::interpreted;
 use crate::flow::outage::{Host, News};
 use crate::flow::reconcile::LONGEST_CALL;
 use crate::flow::schedule::Circumstances;
+use crate::flow::stall::Work;
 use crate::store::StoreError;
 use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
 
@@ -80,11 +79,8 @@ impl Fetcher {
         let histories = self.parts.store.histories(std::slice::from_ref(&lease.conversation_id)).await;
         let mut history = match histories.map(|mut histories| histories.pop()) {
             Ok(Some(history)) => history,
-            Ok(None) => return State::Live,
-            Err(error) => {
-                tracing::error!(%error, conversation = %lease.conversation_id, "a history could not be read");
-                return State::Live;
-            }
+            // Of one that cannot be read the deriver says so.
+            Ok(None) | Err(_) => return State::Live,
         };
         // It answers again: an earlier 404 no longer counts.
         history.fetch.gone_at = None;
@@ -103,24 +99,32 @@ impl Fetcher {
             _ => {}
         }
         let interpreted = interpreted(vec![history]).await;
-        interpreted.first().map_or(State::Live, |(interpretation, _)| interpretation.state(now))
+        interpreted.records.first().map_or(State::Live, |(interpretation, _)| interpretation.state(now))
     }
 
     /// Keeps what a look found. Nobody can ask for it again, so a store that fails is tried until it works, or
     /// until the drain ends this.
     async fn keep(&self, settlement: Settlement) {
         let conversation = settlement.conversation_id.clone();
-        let mut failed_before = false;
-        while let Err(error) = self.parts.store.settle(settlement.clone()).await {
-            if !failed_before {
-                tracing::error!(%error, %conversation, "a look could not be kept; trying again");
-                failed_before = true;
+        loop {
+            let outcome = self.parts.store.settle(settlement.clone()).await;
+            match outcome {
+                Ok(_) => {
+                    self.parts.stalls.observe(Work::Keep, &outcome);
+                    break;
+                }
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                    // Trying again does not help. The lease runs out, and the look is done anew.
+                    if self.unreadable.is_first(conversation.clone()) {
+                        tracing::error!(%error, %conversation, "what a fetch found of a conversation cannot be stored");
+                    }
+                    return;
+                }
+                Err(_) => {
+                    self.parts.stalls.observe(Work::Keep, &outcome);
+                    tokio::time::sleep(AFTER_FAILURE).await;
+                }
             }
-            if matches!(error, StoreError::Corrupt { .. }) {
-                // Trying again does not help. The lease runs out, and the look is done anew.
-                return;
-            }
-            tokio::time::sleep(AFTER_FAILURE).await;
         }
         self.parts.changed.wake();
         if settlement.state.gave_up_at.is_some() {
@@ -131,8 +135,7 @@ impl Fetcher {
 
     /// Says it once of each application that is not configured.
     fn meet_stranger(&self, application: Option<&ApplicationId>) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if strangers.insert(application.cloned()) {
+        if self.strangers.is_first(application.cloned()) {
             tracing::error!(
                 application = application.map(ApplicationId::as_str),
                 "conversations of an application that is not configured cannot be fetched; add an [[application]]"

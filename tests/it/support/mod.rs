@@ -6,4 +6,5 @@ pub mod data;
 pub mod json;
 pub mod keys;
 pub mod process;
+pub mod service;
 pub mod store;
