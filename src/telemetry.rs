@@ -12,7 +12,9 @@ use tracing_subscriber::filter::ParseError;
 
 use self::log_sink::LogLine;
 pub use self::panics::log_panics;
+use crate::domain::rejection::Rejection;
 use crate::domain::stats::Backlog;
+use crate::flow::count;
 
 /// The counter of log lines that were dropped.
 const LOG_LINES_DROPPED: &str = "conversationd_log_lines_dropped_total";
@@ -48,7 +50,7 @@ const COUNTERS: [(&str, &str); 9] = [
 /// Counters of each value of a label. Which there will be is not known before they are.
 const LABELLED_COUNTERS: [(&str, &str); 4] = [
     ("conversationd_webhooks_total", "Webhooks that were taken."),
-    ("conversationd_webhooks_refused_total", "Webhooks that were not taken."),
+    ("conversationd_webhooks_rejected_total", "Webhooks that were not taken."),
     ("conversationd_forwards_total", "Webhooks that were passed on."),
     ("conversationd_looks_total", "Looks at conversations."),
 ];
@@ -122,6 +124,9 @@ fn describe() {
 fn begin_at_zero() {
     for (name, _) in COUNTERS {
         metrics::counter!(name).absolute(0);
+    }
+    for rejection in Rejection::all() {
+        count::rejections(rejection).absolute(0);
     }
     metrics::gauge!("conversationd_streams").set(0.0);
 }

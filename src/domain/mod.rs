@@ -15,6 +15,7 @@ pub mod instant;
 pub mod json;
 pub mod number;
 pub mod reader;
+pub mod rejection;
 pub mod reply;
 pub mod snapshot;
 pub mod stats;

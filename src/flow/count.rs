@@ -3,10 +3,14 @@
 use metrics::Counter;
 
 use crate::domain::arrival::Endpoint;
+use crate::domain::rejection::Rejection;
 
-/// Counts a request that was not taken.
-pub(super) fn refusal(reason: &'static str) {
-    metrics::counter!("conversationd_webhooks_refused_total", "reason" => reason).increment(1);
+/// The counter of webhooks that are not taken.
+pub fn rejections(rejection: Rejection) -> Counter {
+    let Rejection { endpoint, reason } = rejection;
+    metrics::counter!(
+        "conversationd_webhooks_rejected_total", "endpoint" => endpoint.as_str(), "reason" => reason.as_str()
+    )
 }
 
 /// Kinds that are counted under their own name. The others share one: a sender chooses the text, and must

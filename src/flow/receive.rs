@@ -13,6 +13,7 @@ use crate::domain::arrival::{Delivery, Endpoint, NewArrival, Origin};
 use crate::domain::clock::Clock;
 use crate::domain::digest::Digest;
 use crate::domain::ids::{ApplicationId, ConversationId, LegId};
+use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::domain::reply::{NewReply, Source, Upstream};
 use crate::lifecycle::Lifecycle;
 use crate::store::StoreError;
@@ -74,14 +75,14 @@ pub enum ReceiveError {
 }
 
 impl ReceiveError {
-    /// Its name in the log and in the metrics.
-    fn reason(&self) -> &'static str {
+    /// What it counts as.
+    fn reason(&self) -> RejectionReason {
         match self {
-            Self::Unsigned(_) => "unsigned",
-            Self::Forged(_) => "signature",
-            Self::UnknownApplication => "unknown application",
-            Self::Unreadable(_) => "unreadable",
-            Self::NotStored(_) => "not stored",
+            Self::Unsigned(_) => RejectionReason::SignatureMissing,
+            Self::Forged(_) => RejectionReason::SignatureInvalid,
+            Self::UnknownApplication => RejectionReason::UnknownApplication,
+            Self::Unreadable(_) => RejectionReason::Unreadable,
+            Self::NotStored(_) => RejectionReason::NotStored,
         }
     }
 
@@ -202,8 +203,10 @@ impl Receiver {
             Some(path) => self.served(path),
             None => self.only_application(),
         };
+        let endpoint = request.delivery.endpoint;
         self.take(request).await.inspect_err(|why| {
-            self.parts.refusals.note(why.reason(), application, why.detail());
+            let rejection = Rejection { endpoint, reason: why.reason() };
+            self.parts.refusals.note(rejection, application, why.detail());
         })
     }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::count;
 use crate::domain::ids::ApplicationId;
+use crate::domain::rejection::Rejection;
 
 /// How often the log says how many more there were. Anybody can send what is refused, and must not be able to fill
 /// the log.
@@ -19,24 +20,25 @@ const SUMMED_UP_EVERY: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub struct Refusals {
     /// How many the log does not know of yet, of those that it has begun to tell of. Bounded: there are as many as
-    /// reasons, for each application that is served. A std mutex: never held across an await.
+    /// rejections, for each application that is served. A std mutex: never held across an await.
     untold: Mutex<HashMap<Alike, u64>>,
 }
 
-/// What refusals that are told together have in common: the reason, and the application, where one is known.
-type Alike = (&'static str, Option<ApplicationId>);
+/// What refusals that are told together have in common, with the application, where one is known.
+type Alike = (Rejection, Option<ApplicationId>);
 
 impl Refusals {
     /// Counts a webhook that was not taken, and says it if it is the first. `application` is one that is served,
     /// `detail` holds nothing of what was sent.
-    pub fn note(&self, reason: &'static str, application: Option<&ApplicationId>, detail: &dyn Display) {
-        count::refusal(reason);
-        if self.begins((reason, application.cloned())) {
+    pub fn note(&self, rejection: Rejection, application: Option<&ApplicationId>, detail: &dyn Display) {
+        count::rejections(rejection).increment(1);
+        if self.begins((rejection, application.cloned())) {
             tracing::warn!(
-                reason,
+                endpoint = rejection.endpoint.as_str(),
+                reason = rejection.reason.as_str(),
                 application = application.map(ApplicationId::as_str),
                 %detail,
-                "a webhook was refused; of more such ones the number is told once a minute"
+                "a webhook was rejected; of more such ones the number is told once a minute"
             );
         }
     }
@@ -66,9 +68,10 @@ impl Refusals {
     }
 
     fn sum_up(&self) {
-        for ((reason, application), webhooks) in self.take() {
+        for ((rejection, application), webhooks) in self.take() {
+            let (endpoint, reason) = (rejection.endpoint.as_str(), rejection.reason.as_str());
             let application = application.as_ref().map(ApplicationId::as_str);
-            tracing::warn!(reason, application, webhooks, "more webhooks were refused");
+            tracing::warn!(endpoint, reason, application, webhooks, "more webhooks were rejected");
         }
     }
 

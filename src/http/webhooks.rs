@@ -18,6 +18,7 @@ use super::health;
 use super::problem::{self, Problem};
 use super::webhook_body::{self, DecodeError, WebhookBody};
 use crate::domain::arrival::{Delivery, Endpoint, Method};
+use crate::domain::rejection::{Rejection, RejectionReason};
 use crate::flow::receive::{Receiver, Request};
 
 /// How long a body may take to come in whole. Vonage waits 5 to 10 s for the whole exchange.
@@ -64,8 +65,14 @@ impl Webhooks {
         application: Segment,
         request: HttpRequest,
     ) -> Result<Response, Problem> {
-        let application = application.map_err(|problem| self.refused("path", problem))?;
-        let request = self.read(endpoint, application, request).await?;
+        let request = match self.read(endpoint, application, request).await {
+            Ok(request) => request,
+            Err((reason, problem)) => {
+                let rejection = Rejection { endpoint, reason };
+                self.receiver.refusals().note(rejection, None, &problem.detail());
+                return Err(problem);
+            }
+        };
         let to_pass_on = self.answers.passes_on(endpoint).then(|| request.clone());
         let taken = self.receiver.receive(request).await?;
         let (response, given) = self.answers.reply(&taken, to_pass_on.as_ref()).await;
@@ -78,11 +85,12 @@ impl Webhooks {
     async fn read(
         &self,
         endpoint: Endpoint,
-        application: Option<String>,
+        application: Segment,
         request: HttpRequest,
-    ) -> Result<Request, Problem> {
+    ) -> Result<Request, Rejected> {
+        let application = application.map_err(|problem| (RejectionReason::UnknownApplication, problem))?;
         let (head, body) = request.into_parts();
-        let method = method(endpoint, &head.method).map_err(|problem| self.refused("method", problem))?;
+        let method = method(endpoint, &head.method).map_err(|problem| (RejectionReason::Method, problem))?;
         let content_type = text_header(&head.headers, &CONTENT_TYPE);
         let WebhookBody { content, other_forms } = match method {
             Method::Post => self.posted(content_type.as_deref(), &head.headers, body).await?,
@@ -99,41 +107,42 @@ impl Webhooks {
         content_type: Option<&str>,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<WebhookBody, Problem> {
+    ) -> Result<WebhookBody, Rejected> {
         if !content_type.is_none_or(is_json) {
-            return Err(self.refused("content type", Problem::not_json()));
+            return Err((RejectionReason::ContentType, Problem::not_json()));
         }
-        let Some(encodings) = webhook_body::encodings(headers) else {
-            return Err(self.refused("content type", Problem::not_decodable()));
-        };
+        let encodings = webhook_body::encodings(headers)
+            .ok_or_else(|| (RejectionReason::ContentType, Problem::not_decodable()))?;
         let sent = self.body(body).await?;
         WebhookBody::decode(&sent, &encodings, self.max_body_bytes).map_err(|error| match error {
-            DecodeError::TooLarge => self.refused("too large", Problem::too_large(self.max_body_bytes)),
-            DecodeError::Broken => {
-                let detail = "the body is not what its Content-Encoding says";
-                self.refused("unreadable", Problem::bad_request(detail))
-            }
+            DecodeError::TooLarge => self.too_large(),
+            DecodeError::Broken => unreadable("the body is not what its Content-Encoding says"),
         })
     }
 
-    async fn body(&self, body: Body) -> Result<Bytes, Problem> {
-        let too_large = || self.refused("too large", Problem::too_large(self.max_body_bytes));
+    async fn body(&self, body: Body) -> Result<Bytes, Rejected> {
         if body.size_hint().lower() > self.max_body_bytes as u64 {
-            return Err(too_large());
+            return Err(self.too_large());
         }
         let whole = Limited::new(body, self.max_body_bytes).collect();
         match tokio::time::timeout(BODY_TIMEOUT, whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(self.refused("broken", Problem::bad_request("the body broke off"))),
-            Err(_) => Err(self.refused("too slow", Problem::too_slow())),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.too_large()),
+            Ok(Err(_)) => Err(unreadable("the body broke off")),
+            Err(_) => Err((RejectionReason::Timeout, Problem::too_slow())),
         }
     }
 
-    fn refused(&self, reason: &'static str, problem: Problem) -> Problem {
-        self.receiver.refusals().note(reason, None, &problem.detail());
-        problem
+    fn too_large(&self) -> Rejected {
+        (RejectionReason::TooLarge, Problem::too_large(self.max_body_bytes))
     }
+}
+
+/// A request that cannot be received: what it counts as, and what its sender is told.
+type Rejected = (RejectionReason, Problem);
+
+fn unreadable(detail: &str) -> Rejected {
+    (RejectionReason::Unreadable, Problem::bad_request(detail))
 }
 
 /// What is at a path.

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conversationd::domain::arrival::Endpoint;
 use conversationd::domain::ids::ApplicationId;
+use conversationd::domain::rejection::{Rejection, RejectionReason};
 use conversationd::flow::refusals::Refusals;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
@@ -25,7 +27,7 @@ const BODY: &str = r#"{"conversation_uuid": "CON-1", "status": "started", "from"
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_with_a_wrong_secret_reads_it_in_the_log() {
     let place = tempfile::tempdir().unwrap();
-    let [public, _] = configure(place.path(), &World::default(), "http://127.0.0.1:9").unwrap();
+    let [public, private] = configure(place.path(), &World::default(), "http://127.0.0.1:9").unwrap();
     let process = Process::start(place.path());
     assert_eq!(process.told(), "READY=1");
     let http = Client::builder().no_proxy().build().unwrap();
@@ -34,6 +36,10 @@ async fn an_operator_with_a_wrong_secret_reads_it_in_the_log() {
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         request.body(BODY).send().await.unwrap().status()
     };
+    let rejected = async || rejected(&http, private).await;
+    let before = rejected().await;
+    assert_eq!(before.len(), 4 * 9, "{before:?}");
+    assert!(before.iter().all(|series| series.ends_with(" 0")), "{before:?}");
     for _ in 0..3 {
         assert_eq!(post("event", &[("authorization", FORGED)]).await, StatusCode::UNAUTHORIZED);
     }
@@ -41,6 +47,17 @@ async fn an_operator_with_a_wrong_secret_reads_it_in_the_log() {
     let plain = [("content-type", "text/plain")];
     assert_eq!(post("event", &plain).await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(post("%ff/event", &[]).await, StatusCode::BAD_REQUEST);
+    let after = rejected().await;
+    assert_eq!(after.len(), before.len());
+    let counted: Vec<&str> =
+        after.iter().map(String::as_str).filter(|series| !series.ends_with(" 0")).collect();
+    let expected = [
+        r#"{endpoint="answer",reason="signature_missing"} 1"#,
+        r#"{endpoint="event",reason="content_type"} 1"#,
+        r#"{endpoint="event",reason="signature_invalid"} 3"#,
+        r#"{endpoint="event",reason="unknown_application"} 1"#,
+    ];
+    assert_eq!(counted, expected);
     process.signal("TERM");
     assert!(process.ended().success());
 
@@ -50,19 +67,30 @@ async fn an_operator_with_a_wrong_secret_reads_it_in_the_log() {
     assert_eq!(
         warnings(place.path()),
         [
-            said("signature", Some(keys::APPLICATION), forged),
-            said("unsigned", Some(keys::APPLICATION), unsigned),
+            said("event signature_invalid", Some(keys::APPLICATION), forged),
+            said("answer signature_missing", Some(keys::APPLICATION), unsigned),
             said(
-                "content type",
+                "event content_type",
                 None,
                 "a webhook's body is application/json: set the application's HTTP method to POST (JSON) or GET"
             ),
-            said("path", None, "the path is not UTF-8 after percent-decoding"),
-            summed_up("signature", Some(keys::APPLICATION), 2),
+            said("event unknown_application", None, "the path is not UTF-8 after percent-decoding"),
+            summed_up("event signature_invalid", Some(keys::APPLICATION), 2),
         ]
     );
     let log = log(place.path());
     assert!(!log.contains("447700000001") && !log.contains("eyJ"), "{log}");
+}
+
+/// What `/metrics` says of rejected webhooks, in order.
+async fn rejected(http: &Client, port: u16) -> Vec<String> {
+    let metrics = http.get(format!("http://127.0.0.1:{port}/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let series =
+        metrics.lines().filter_map(|line| line.strip_prefix("conversationd_webhooks_rejected_total"));
+    let mut series: Vec<String> = series.map(str::to_owned).collect();
+    series.sort();
+    series
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,9 +101,10 @@ async fn a_flood_is_a_line_a_minute_and_what_comes_after_a_pause_is_a_beginning(
     let _logging = tracing::subscriber::set_default(logs);
     let refusals = Arc::new(Refusals::default());
     let one = ApplicationId::parse("one").unwrap();
+    let unsigned = Rejection { endpoint: Endpoint::Rtc, reason: RejectionReason::SignatureMissing };
     let flood = |webhooks: usize| {
         for _ in 0..webhooks {
-            refusals.note("unsigned", Some(&one), &"no token");
+            refusals.note(unsigned, Some(&one), &"no token");
         }
     };
     let stop = CancellationToken::new();
@@ -84,7 +113,7 @@ async fn a_flood_is_a_line_a_minute_and_what_comes_after_a_pause_is_a_beginning(
         // In the middle of the minutes that are summed up.
         tokio::time::sleep(minute / 2).await;
         flood(20);
-        refusals.note("unsigned", None, &"no token");
+        refusals.note(unsigned, None, &"no token");
         tokio::time::sleep(minute).await;
         flood(10);
         tokio::time::sleep(minute * 2).await;
@@ -95,17 +124,17 @@ async fn a_flood_is_a_line_a_minute_and_what_comes_after_a_pause_is_a_beginning(
     assert_eq!(
         warnings(place.path()),
         [
-            said("unsigned", Some("one"), "no token"),
-            said("unsigned", None, "no token"),
-            summed_up("unsigned", Some("one"), 19),
-            summed_up("unsigned", Some("one"), 10),
-            said("unsigned", Some("one"), "no token"),
-            summed_up("unsigned", Some("one"), 1),
+            said("rtc signature_missing", Some("one"), "no token"),
+            said("rtc signature_missing", None, "no token"),
+            summed_up("rtc signature_missing", Some("one"), 19),
+            summed_up("rtc signature_missing", Some("one"), 10),
+            said("rtc signature_missing", Some("one"), "no token"),
+            summed_up("rtc signature_missing", Some("one"), 1),
         ]
     );
 }
 
-/// Reason, application, and either what the matter is or how many more there were.
+/// Endpoint with reason, application, and either what the matter is or how many more there were.
 type Warning = (String, Option<String>, Result<String, u64>);
 
 fn said(reason: &str, application: Option<&str>, detail: &str) -> Warning {
@@ -125,7 +154,7 @@ fn warnings(place: &Path) -> Vec<Warning> {
         .map(|line| {
             let text = |key: &str| line[key].as_str().map(str::to_owned);
             let told = text("detail").ok_or_else(|| line["webhooks"].as_u64().unwrap());
-            (text("reason").unwrap(), text("application"), told)
+            (format!("{} {}", text("endpoint").unwrap(), text("reason").unwrap()), text("application"), told)
         })
         .collect()
 }
