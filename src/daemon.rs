@@ -219,7 +219,9 @@ impl Wiring {
             max_body_bytes: self.config.max_body_bytes,
         };
         let private = self.late_routes.clone().router(self.store.clone());
-        serve(&self.lifecycle, listeners, [webhooks.router(), private])
+        let is_forwarding = self.config.answer_forward.is_some() || self.config.event_forward.is_some();
+        let bounds = Bounds::sharing(lifecycle::raise_descriptor_limit(), is_forwarding);
+        serve(&self.lifecycle, listeners, [webhooks.router(), private], bounds)
     }
 
     /// Opens the store and starts everything that needs it. Where it cannot be opened for now, a task goes on trying.
@@ -399,20 +401,16 @@ fn serve(
     lifecycle: &Lifecycle,
     listeners: Listeners,
     [public, private]: [Router; 2],
+    [public_bounds, private_bounds]: [Bounds; 2],
 ) -> Result<[SocketAddr; 2], DaemonError> {
     let addresses = [listeners.public.local_addr()?, listeners.private.local_addr()?];
     for server in [
-        Server {
-            name: "public listener",
-            listener: listeners.public,
-            router: public,
-            bounds: Bounds::PUBLIC,
-        },
+        Server { name: "public listener", listener: listeners.public, router: public, bounds: public_bounds },
         Server {
             name: "private listener",
             listener: listeners.private,
             router: private,
-            bounds: Bounds::PRIVATE,
+            bounds: private_bounds,
         },
     ] {
         lifecycle.run(server.name, server.run(lifecycle.soft_stop().clone()));

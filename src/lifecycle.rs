@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{getpriority_process, setpriority_process};
+use rustix::process::{Resource, Rlimit, getpriority_process, setpriority_process, setrlimit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +35,26 @@ pub fn stand_back_behind(ahead: Option<i32>) {
     if let Some(ahead) = ahead {
         let _ = setpriority_process(None, (ahead + STANDING_BACK).min(LAST));
     }
+}
+
+/// What is assumed where the system does not tell its limit: most give so many.
+const USUAL_DESCRIPTORS: u64 = 1024;
+
+/// How many descriptors (files and connections) this process may have open. The soft limit is raised to the hard one:
+/// it is only low for programs that use `select(2)`, which this one does not.
+#[must_use]
+pub fn raise_descriptor_limit() -> usize {
+    // Not by `prlimit64(2)`: `rustix` takes it for infallible, and a system call filter may refuse it.
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let mut values = line.unwrap_or_default().split_whitespace().map(|value| value.parse::<u64>().ok());
+    let (soft, hard) = (values.next().flatten(), values.next().flatten());
+    let soft = soft.unwrap_or(USUAL_DESCRIPTORS);
+    let raised = hard.filter(|hard| *hard > soft).filter(|hard| {
+        let raised = Rlimit { current: Some(*hard), maximum: Some(*hard) };
+        setrlimit(Resource::Nofile, raised).is_ok()
+    });
+    usize::try_from(raised.unwrap_or(soft)).unwrap_or(usize::MAX)
 }
 
 /// Owns every task of the daemon. Two stops: the soft one ends taking on work, the hard one ends waiting.

@@ -16,9 +16,6 @@ use crate::domain::rejection::Rejection;
 use crate::domain::stats::Backlog;
 use crate::flow::count;
 
-/// The counter of log lines that were dropped.
-const LOG_LINES_DROPPED: &str = "conversationd_log_lines_dropped_total";
-
 /// What is measured: the name and what it says. The README has the same tables for whoever reads them.
 const COUNTERS: [(&str, &str); 9] = [
     (
@@ -44,7 +41,7 @@ const COUNTERS: [(&str, &str); 9] = [
         "Conversations that only Vonage's list of calls told of.",
     ),
     ("conversationd_streams_dropped_total", "Readers of /v1/stream that were given up."),
-    (LOG_LINES_DROPPED, "Log lines that standard error did not take, or not in time."),
+    ("conversationd_log_lines_dropped_total", "Log lines that standard error did not take, or not in time."),
 ];
 
 /// Counters of each value of a label. Which there will be is not known before they are.
@@ -134,7 +131,7 @@ fn begin_at_zero() {
 /// Everything counted so far, and the backlog of the moment, in Prometheus' text format.
 #[must_use]
 pub fn metrics_text(backlog: &Backlog) -> String {
-    metrics::counter!(LOG_LINES_DROPPED).absolute(log_sink::dropped_lines());
+    metrics::counter!("conversationd_log_lines_dropped_total").absolute(log_sink::dropped_lines());
     METRICS.get().map(PrometheusHandle::render).unwrap_or_default() + &backlog_text(backlog)
 }
 

@@ -1,6 +1,7 @@
 //! Everything that knows status codes.
 
 mod answer;
+mod answer_bounds;
 mod answer_time;
 pub mod auth;
 mod cursor;

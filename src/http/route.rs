@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 
+use super::answer_bounds::{self, AnswerBounds};
 use super::auth::{Access, Refusal};
 use super::page;
 use super::problem::Problem;
@@ -59,6 +60,14 @@ where
     /// The same, with another way to say that somebody is not let in.
     pub(super) fn refusing_with(self, refuse: Refuse) -> Self {
         Self { refuse, ..self }
+    }
+
+    /// The same within the bounds on answers.
+    pub(super) fn bounded(self, bounds: &AnswerBounds) -> Self {
+        let is_raw = self.scope == Some(Scope::Raw);
+        let bounds = if is_raw { bounds.of_bodies() } else { bounds.clone() };
+        let layer = from_fn_with_state(bounds, answer_bounds::bound);
+        Self { handler: self.handler.layer(layer), ..self }
     }
 
     /// What answers at the path, behind the guard.

@@ -1,4 +1,10 @@
-//! A listener: connections are taken within bounds, and at the stop what has begun is finished.
+//! A listener: connections are accepted within bounds, and at the stop what has begun is finished.
+
+mod acceptor;
+mod activity;
+mod bounds;
+mod open_connections;
+mod tracked_stream;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -6,19 +12,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Uri};
+use axum::http::{Request, Response, Uri};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use self::acceptor::Acceptor;
+use self::activity::{Activity, AnswerBody};
+pub use self::bounds::Bounds;
+use self::open_connections::OpenConnections;
+use self::tracked_stream::TrackedStream;
 use super::problem::Problem;
 
 /// The longest path with its query. No question that makes sense is longer.
@@ -27,38 +40,26 @@ const MAX_URL_BYTES: usize = 8 * 1024;
 /// The largest head of a request: a browser's cookies and a URL have room. What is larger gets 431.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
+/// What the system may hold of an answer whose client does not read; Linux doubles it. It would hold 4 MiB by itself,
+/// for each connection.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
 /// How long requests may take to finish after the soft stop: longer than a body may take to come in. A client
 /// that never sends the rest of its request must not hold up the stop.
 const CLOSING: Duration = Duration::from_secs(7);
 
-/// How long nothing is taken after the system refused a connection, which it does when it has no descriptors
-/// left.
-const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+/// How soon a connection that waits for a place is tried again where no other connection ends.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What one listener bears.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// How long the head of a request may take. It is waited for from the end of the request before, so that an
-    /// idle connection ends with it.
-    pub head_timeout: Duration,
-    /// Connections at one time; more wait.
-    pub connections: usize,
-    /// Whether a request goes on when its client has closed its side: what a webhook brings is kept, and a query is
-    /// not worth answering.
-    pub half_closed: bool,
-}
+/// Goes with each request: the connections of its listener whose clients read nothing of their answers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StalledConnections(Arc<Notify>);
 
-impl Bounds {
-    /// A head comes in one packet or two, and proxies are used to servers that close an idle connection after a
-    /// few seconds.
-    const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-    /// Of the public listener: a webhook that waits is a webhook that may be lost.
-    pub const PUBLIC: Self =
-        Self { head_timeout: Self::HEAD_TIMEOUT, connections: Semaphore::MAX_PERMITS, half_closed: true };
-
-    /// Of the private listener: readers must leave descriptors for webhooks; most systems give 1024.
-    pub const PRIVATE: Self = Self { head_timeout: Self::HEAD_TIMEOUT, connections: 256, half_closed: false };
+impl StalledConnections {
+    /// Has them closed.
+    pub(super) fn close(&self) {
+        self.0.notify_one();
+    }
 }
 
 /// A bound socket, and what answers there.
@@ -78,70 +79,79 @@ impl Server {
     /// Serves until the stop, and then until every request is finished or has had its time.
     pub async fn run(self, stop: CancellationToken) {
         let name = self.name;
-        let mut connections = self.take_connections(&stop).await;
-        let finished = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(CLOSING, finished).await.is_err() {
+        if let Err(error) = set_socket_send_buffer_size(&self.listener, SEND_BUFFER_BYTES) {
+            tracing::warn!(%error, listener = name, "the size of send buffers cannot be set");
+        }
+        let mut connections = self.accept_connections(&stop).await;
+        if tokio::time::timeout(CLOSING, connections.all_ended()).await.is_err() {
             tracing::info!(listener = name, "connections without a whole request were closed");
         }
     }
 
-    /// Takes connections until the stop; the socket is closed then. Returns those that are still open.
-    async fn take_connections(self, stop: &CancellationToken) -> JoinSet<()> {
-        let slots = Arc::new(Semaphore::new(self.bounds.connections));
-        let mut connections = JoinSet::new();
+    /// Accepts connections until the stop; the socket is closed then. Returns those that are still open.
+    async fn accept_connections(self, stop: &CancellationToken) -> OpenConnections {
+        let start = Instant::now();
+        let mut acceptor = Acceptor::new(self.name, self.listener);
+        let mut connections = OpenConnections::new(self.bounds.connections);
+        let stalled = StalledConnections::default();
+        let mut waiting: Option<(TcpStream, SocketAddr)> = None;
         loop {
+            if waiting.is_some()
+                && connections.has_room()
+                && let Some((stream, peer)) = waiting.take()
+            {
+                let activity = Arc::new(Activity::new(start));
+                let stream = TrackedStream::new(stream, Arc::clone(&activity), self.bounds.write_timeout);
+                let (router, stalled) = (self.router.clone(), stalled.clone());
+                let connection =
+                    Connection { stream, peer, router, activity: Arc::clone(&activity), stalled };
+                // Its own: each poll locks the token, and the connections would wait for each other.
+                let served = connection.serve(self.bounds, stop.child_token());
+                connections.open(activity, served);
+            }
             tokio::select! {
                 () = stop.cancelled() => return connections,
-                Some(_) = connections.join_next() => {}
-                (slot, stream, peer) = self.accept(&slots) => {
-                    let connection = Connection { stream, peer, router: self.router.clone() };
-                    // Its own: each poll locks the token, and the connections would wait for each other.
-                    let served = connection.serve(self.bounds, stop.child_token());
-                    connections.spawn(async move { served.await; drop(slot) });
-                }
+                Some(()) = connections.one_ended() => {}
+                () = stalled.0.notified() => connections.close_stalled(),
+                accepted = acceptor.accept(), if waiting.is_none() => match accepted {
+                    Some(accepted) => waiting = Some(accepted),
+                    // Another one's descriptor is of more use.
+                    None => connections.close_one(),
+                },
+                () = sleep(ROOM_CHECK_INTERVAL), if waiting.is_some() => {}
             }
         }
     }
-
-    async fn accept(&self, slots: &Arc<Semaphore>) -> (OwnedSemaphorePermit, TcpStream, SocketAddr) {
-        let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => return (slot, stream, peer),
-                Err(error) if is_the_clients(&error) => {}
-                Err(error) => {
-                    tracing::error!(%error, listener = self.name, "a connection could not be taken");
-                    tokio::time::sleep(AFTER_REFUSAL).await;
-                }
-            }
-        }
-    }
-}
-
-/// Whether only that one connection failed.
-fn is_the_clients(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: TrackedStream,
     peer: SocketAddr,
     router: Router,
+    activity: Arc<Activity>,
+    stalled: StalledConnections,
 }
 
 impl Connection {
     /// Answers requests until the client has no more, or one after the stop.
     async fn serve(self, bounds: Bounds, stop: CancellationToken) {
-        let (peer, router) = (self.peer, TowerToHyperService::new(self.router));
+        let (peer, router, activity) = (self.peer, TowerToHyperService::new(self.router), self.activity);
+        let stalled = self.stalled;
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            let router = router.clone();
+            request.extensions_mut().insert(stalled.clone());
+            let (router, activity) = (router.clone(), Arc::clone(&activity));
             async move {
-                if length(request.uri()) > MAX_URL_BYTES {
-                    return Ok(Problem::url_too_long(MAX_URL_BYTES).into_response());
+                if !activity.begin() {
+                    // The task is about to be ended.
+                    return std::future::pending().await;
                 }
-                router.call(request).await
+                let answer: Response<Body> = if length(request.uri()) > MAX_URL_BYTES {
+                    Problem::url_too_long(MAX_URL_BYTES).into_response()
+                } else {
+                    router.call(request).await?
+                };
+                Ok::<_, std::convert::Infallible>(answer.map(|body| AnswerBody::new(body, activity)))
             }
         });
         let connection = http1::Builder::new()

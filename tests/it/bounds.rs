@@ -3,15 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::routing::get;
 use conversationd::http::serve::{Bounds, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::daemon::{PATIENCE, World};
@@ -19,7 +22,8 @@ use crate::support::daemon::{PATIENCE, World};
 /// Longer than a machine that is busy takes between two packets, short enough to wait for.
 const HEAD_TIMEOUT: Duration = Duration::from_millis(300);
 
-const LAX: Bounds = Bounds { head_timeout: PATIENCE, connections: 10, half_closed: false };
+const LAX: Bounds =
+    Bounds { head_timeout: PATIENCE, write_timeout: PATIENCE, connections: 10, half_closed: false };
 
 struct TestServer {
     address: SocketAddr,
@@ -98,24 +102,112 @@ async fn a_long_url_is_refused_with_414_and_a_large_head_with_431() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_bound_wait_for_their_turn() {
-    let server = serve(Bounds { connections: 1, ..LAX }, hello()).await;
+async fn a_connection_beyond_the_bound_closes_the_one_that_was_idle_longest() {
+    let server = serve(Bounds { connections: 2, ..LAX }, hello()).await;
     let mut first = connect(server.address, REQUEST).await;
     reply(&mut first, "hello").await;
     let mut second = connect(server.address, REQUEST).await;
-    for _ in 0..50 {
-        first.write_all(REQUEST.as_bytes()).await.unwrap();
-        reply(&mut first, "hello").await;
+    reply(&mut second, "hello").await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    first.write_all(REQUEST.as_bytes()).await.unwrap();
+    reply(&mut first, "hello").await;
+    let mut third = connect(server.address, REQUEST).await;
+    assert!(reply(&mut third, "hello").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(rest(&mut second).await, "", "the first was used later");
+    first.write_all(REQUEST.as_bytes()).await.unwrap();
+    assert!(reply(&mut first, "hello").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn connections_that_have_sent_nothing_or_half_a_head_give_way() {
+    let server = serve(Bounds { connections: 1, ..LAX }, hello()).await;
+    let mut silent = connect(server.address, "").await;
+    let mut half = connect(server.address, "GET / HTTP/1.1\r\nhost:").await;
+    let mut whole = connect(server.address, REQUEST).await;
+    assert!(reply(&mut whole, "hello").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(rest(&mut silent).await, "");
+    assert_eq!(rest(&mut half).await, "");
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_bound_waits_where_all_are_at_work() {
+    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, goes) = (begun.clone(), go.clone());
+    let slow = async move || {
+        begins.notify_one();
+        goes.notified().await;
+        "done"
+    };
+    let server = serve(Bounds { connections: 1, ..LAX }, hello().route("/slow", get(slow))).await;
+    let mut busy = connect(server.address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    begun.notified().await;
+    let mut waiting = connect(server.address, REQUEST).await;
+    let early = tokio::time::timeout(HEAD_TIMEOUT, waiting.readable()).await;
+    assert!(early.is_err(), "nobody is closed in the middle of a request");
+    go.notify_one();
+    assert!(reply(&mut busy, "done").await.starts_with("HTTP/1.1 200"));
+    assert!(reply(&mut waiting, "hello").await.starts_with("HTTP/1.1 200"));
+}
+
+/// An answer that never ends, and a sign when it is given up.
+fn endless() -> (Router, Arc<Notify>) {
+    struct GivenUp(Arc<Notify>);
+    impl Drop for GivenUp {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
     }
-    let nothing = second.try_read(&mut [0; 1]).unwrap_err();
-    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
-    drop(first);
-    assert!(reply(&mut second, "hello").await.starts_with("HTTP/1.1 200"));
+    let given_up = Arc::new(Notify::new());
+    let sign = Arc::clone(&given_up);
+    let answer = async move || {
+        let guard = GivenUp(Arc::clone(&sign));
+        Body::from_stream(futures_util::stream::repeat_with(move || {
+            let _ = &guard;
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 65_536]))
+        }))
+    };
+    (hello().route("/endless", get(answer)), given_up)
+}
+
+const ENDLESS: &str = "GET /endless HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_given_up_in_time() {
+    let (router, given_up) = endless();
+    let server = serve(Bounds { write_timeout: HEAD_TIMEOUT, ..LAX }, router).await;
+    let _client = connect(server.address, ENDLESS).await;
+    tokio::time::timeout(PATIENCE, given_up.notified()).await.expect("the answer is given up");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_not_given_up() {
+    let (router, given_up) = endless();
+    let server = serve(Bounds { write_timeout: Duration::from_secs(2), ..LAX }, router).await;
+    let mut client = connect(server.address, ENDLESS).await;
+    let mut bytes = vec![0; 1024 * 1024];
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        client.read_exact(&mut bytes).await.expect("the answer goes on");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(tokio::time::timeout(Duration::ZERO, given_up.notified()).await.is_err());
+}
+
+#[tokio::test]
+async fn clients_that_take_nothing_give_way_to_others() {
+    let (router, given_up) = endless();
+    let server = serve(Bounds { connections: 1, ..LAX }, router).await;
+    let _stuck = connect(server.address, ENDLESS).await;
+    for _ in 0..3 {
+        let mut other = connect(server.address, REQUEST).await;
+        assert!(reply(&mut other, "hello").await.starts_with("HTTP/1.1 200"));
+    }
+    given_up.notified().await;
 }
 
 #[tokio::test]
 async fn the_stop_waits_for_a_request_and_not_for_an_idle_connection() {
-    let (begun, go) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
+    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, goes) = (begun.clone(), go.clone());
     let slow = async move || {
         begins.notify_one();

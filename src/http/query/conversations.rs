@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::problem::Problem;
 use super::blind::{Blind, Span};
-use super::list::{Asked, List, Page, Part};
+use super::list::{Asked, List, Page, Part, json_bytes};
 use super::openapi::{OfFilters, OfLists, Problems};
 use super::parameters::Parameters;
 use super::{PathOf, Query, json, tagged};
@@ -80,6 +80,10 @@ impl List for Conversations {
     async fn items(&self, after: Option<&Position>, limit: u32) -> Result<Vec<Listed>, Problem> {
         let page = store::Page { order: self.order, limit, after: after.cloned() };
         Ok(self.query.store.conversations(&self.filter, self.now, &page).await?)
+    }
+
+    fn bytes(item: &Listed) -> usize {
+        json_bytes(&item.interpretation)
     }
 
     fn place(item: &Listed) -> Position {

@@ -13,6 +13,9 @@ use super::parameters::Parameters;
 use crate::domain::gap::Gap;
 use crate::store::GapPosition;
 
+/// About what is told of a gap.
+const GAP_BYTES: usize = 250;
+
 /// The list is its own `blind`, which stays empty.
 struct Gaps(Query);
 
@@ -31,6 +34,10 @@ impl List for Gaps {
 
     async fn items(&self, after: Option<&GapPosition>, limit: u32) -> Result<Vec<Gap>, Problem> {
         Ok(self.0.store.gaps(limit, after.copied()).await?)
+    }
+
+    fn bytes(_: &Gap) -> usize {
+        GAP_BYTES
     }
 
     fn place(gap: &Gap) -> GapPosition {

@@ -1,6 +1,7 @@
 //! Lists, whatever is listed: a page of JSON, or the whole as a stream of lines.
 
 use std::collections::VecDeque;
+use std::io::Write;
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
@@ -18,10 +19,14 @@ use super::parameters::Parameters;
 use super::{csv, json};
 
 /// Items on a page when none are asked for.
-pub(super) const DEFAULT_LIMIT: u32 = 50;
+pub(in crate::http) const DEFAULT_LIMIT: u32 = 50;
 
 /// The most items on a page.
 pub(super) const MAX_LIMIT: u32 = 500;
+
+/// The most bytes of items on a page, as they are stored or told, unless the first alone has more. A page that is full
+/// ends early.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Something that can be listed.
 pub(super) trait List: Send + Sync + 'static {
@@ -35,12 +40,18 @@ pub(super) trait List: Send + Sync + 'static {
     /// The columns of its CSV: a name, and the place of the value in what is told (RFC 6901).
     const COLUMNS: &'static [(&'static str, &'static str)];
 
+    /// The most items that are read at once: the memory that a list takes does not depend on how many are asked for.
+    const PORTION: u32 = 250;
+
     /// At most `limit` items from behind `after` on.
     fn items(
         &self,
         after: Option<&Self::Place>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Self::Item>, Problem>> + Send;
+
+    /// How much of a page an item takes.
+    fn bytes(item: &Self::Item) -> usize;
 
     /// The place of an item.
     fn place(item: &Self::Item) -> Self::Place;
@@ -156,8 +167,8 @@ impl Asked {
         Ok(response)
     }
 
-    /// Streams the list from behind `after` on, all of it unless a limit is asked for. The memory that it takes
-    /// does not depend on its length, and no read of the store lasts longer than a page.
+    /// Streams the list from behind `after` on, all of it unless a limit is asked for. It is read portion by portion,
+    /// as the client takes it.
     async fn stream<L: List>(&self, list: L, path: &str) -> Result<Response, Problem> {
         let (after, left) = (self.part.after()?, self.part.limit);
         let mut lines = Lines { list, after, left, format: self.format, ready: VecDeque::new() };
@@ -199,10 +210,7 @@ impl Part {
     ) -> Result<Page<L::Told>, Problem> {
         let after = self.after()?;
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        // One more tells whether there is more.
-        let mut items = list.items(after.as_ref(), limit + 1).await?;
-        let more = items.len() > limit as usize;
-        items.truncate(limit as usize);
+        let (items, more) = full_page(list, after.clone(), limit).await?;
         let next = items.last().filter(|_| more).map(|item| L::place(item).encode());
         let (items, blind) = list.tell(items, after.as_ref()).await?;
         let onward = next.as_ref().map(|next| {
@@ -221,7 +229,52 @@ impl Part {
     }
 }
 
-/// A list on its way out, page by page.
+/// As many items from behind `after` on as a page holds, and whether there are more.
+async fn full_page<L: List>(
+    list: &L,
+    mut after: Option<L::Place>,
+    limit: u32,
+) -> Result<(Vec<L::Item>, bool), Problem> {
+    let (mut items, mut left, mut bytes) = (Vec::new(), limit, 0);
+    loop {
+        // One more than there is room for tells whether there is more.
+        let wanted = (left + 1).min(L::PORTION);
+        let portion = list.items(after.as_ref(), wanted).await?;
+        let is_last = portion.len() < wanted as usize;
+        for item in portion {
+            bytes += L::bytes(&item);
+            if left == 0 || (bytes > PAGE_BYTES && !items.is_empty()) {
+                return Ok((items, true));
+            }
+            left -= 1;
+            items.push(item);
+        }
+        if is_last {
+            return Ok((items, false));
+        }
+        after = items.last().map(L::place);
+    }
+}
+
+/// How many bytes the JSON of an item has.
+pub(super) fn json_bytes<T: Serialize>(item: &T) -> usize {
+    struct Counter(usize);
+    impl Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, item).expect("texts, numbers and JSON are always JSON");
+    counter.0
+}
+
+/// A list on its way out, portion by portion.
 struct Lines<L: List> {
     list: L,
     after: Option<L::Place>,
@@ -233,9 +286,9 @@ struct Lines<L: List> {
 }
 
 impl<L: List> Lines<L> {
-    /// Makes the next page ready, if there is one.
+    /// Makes the next portion ready, if there is one.
     async fn read(&mut self) -> Result<(), Problem> {
-        let limit = self.left.unwrap_or(MAX_LIMIT).min(MAX_LIMIT);
+        let limit = self.left.unwrap_or(L::PORTION).min(L::PORTION);
         if limit == 0 {
             return Ok(());
         }

@@ -32,10 +32,12 @@ use phonenumber::country::Id as Country;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tower::ServiceExt;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 
+use super::answer_bounds::AnswerBounds;
 use super::auth::Access;
 use super::health::Readiness;
 use super::json;
@@ -48,6 +50,9 @@ use crate::domain::ids::ConversationId;
 use crate::domain::stats::Backlog;
 use crate::store::Store;
 use stream::Streams;
+
+/// Paths that must be answered however busy the others are, and the stream, which has bounds of its own.
+const OUTSIDE_BOUNDS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/v1/stream"];
 
 /// What the private listener works with.
 #[derive(Debug, Clone)]
@@ -120,12 +125,17 @@ impl FromRef<Query> for Arc<Access> {
 impl Query {
     /// What answers at the private listener.
     pub fn router(self) -> Router {
-        let add =
-            |router: Router<Self>, route: Route<Self>| router.route(route.path, route.guarded(&self.access));
+        let bounds = AnswerBounds::new();
+        let add = |router: Router<Self>, route: Route<Self>| {
+            let is_bounded = !OUTSIDE_BOUNDS.contains(&route.path);
+            let route = if is_bounded { route.bounded(&bounds) } else { route };
+            router.route(route.path, route.guarded(&self.access))
+        };
         let routes = routes().into_iter().fold(Router::new(), add);
         routes
             .fallback(problem::no_such_path)
-            .layer(CompressionLayer::new())
+            // A better one would take megabytes for each answer that is being read.
+            .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
             .layer(from_fn(answer_time::bound))
             .layer(CsrfLayer::new().with_rejection_response(problem::from_another_site))
             .layer(CatchPanicLayer::custom(problem::panicked))

@@ -30,7 +30,11 @@ impl IntoParams for OfLists {
         let formats = ["json", "ndjson", "csv"].map(serde_json::Value::from);
         let format = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(formats));
         vec![
-            parameter("limit", "At most so many items. A table is whole unless it is given.", limit),
+            parameter(
+                "limit",
+                "At most so many items; fewer where they are large. A table is whole unless it is given.",
+                limit,
+            ),
             text("next", "Where the page begins: the `next` of the one before."),
             parameter("format", "Instead of an `Accept` header. All but JSON stream the whole list.", format),
         ]

@@ -52,6 +52,12 @@ struct Whole {
     body: Box<RawValue>,
 }
 
+/// About what is told of a version without documents.
+const VERSION_BYTES: usize = 200;
+
+/// About what is told of a document without its body.
+const ENTRY_BYTES: usize = 150;
+
 /// The versions of one conversation.
 struct Versions {
     query: Query,
@@ -77,6 +83,10 @@ impl List for Versions {
         versions.retain(|version| after.is_none_or(|after| version.number > *after));
         versions.truncate(limit as usize);
         Ok(versions)
+    }
+
+    fn bytes(version: &Digests) -> usize {
+        VERSION_BYTES + version.documents.len() * ENTRY_BYTES
     }
 
     fn place(version: &Digests) -> u32 {

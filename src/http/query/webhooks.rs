@@ -79,6 +79,17 @@ const COLUMNS: &[(&str, &str)] = &[
     ("body", "/body"),
 ];
 
+/// Webhooks that are read at once: each may have a body of `webhooks.max_body_bytes`.
+const PORTION: u32 = 16;
+
+/// What a webhook has beside its body and query.
+const OTHER_BYTES: usize = 600;
+
+fn bytes(arrival: &Arrival) -> usize {
+    let delivery = &arrival.event.delivery;
+    delivery.body.len() + delivery.query.as_ref().map_or(0, String::len) + OTHER_BYTES
+}
+
 /// The webhooks that speak of one conversation.
 struct OfConversation {
     query: Query,
@@ -92,8 +103,14 @@ impl List for OfConversation {
 
     const COLUMNS: &'static [(&'static str, &'static str)] = COLUMNS;
 
+    const PORTION: u32 = PORTION;
+
     async fn items(&self, after: Option<&i64>, limit: u32) -> Result<Vec<Arrival>, Problem> {
         Ok(self.query.store.arrivals_after(&self.id, after.copied().unwrap_or(0), limit).await?)
+    }
+
+    fn bytes(arrival: &Arrival) -> usize {
+        bytes(arrival)
     }
 
     fn place(arrival: &Arrival) -> i64 {
@@ -153,8 +170,14 @@ impl List for Log {
 
     const COLUMNS: &'static [(&'static str, &'static str)] = COLUMNS;
 
+    const PORTION: u32 = PORTION;
+
     async fn items(&self, after: Option<&i64>, limit: u32) -> Result<Vec<Arrival>, Problem> {
         Ok(self.query.store.newest_arrivals(limit, after.copied()).await?)
+    }
+
+    fn bytes(arrival: &Arrival) -> usize {
+        bytes(arrival)
     }
 
     fn place(arrival: &Arrival) -> i64 {

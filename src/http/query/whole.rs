@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::problem::Problem;
 use super::blind::Blind;
-use super::list::List;
+use super::list::{List, json_bytes};
 
 /// Something that has a line in a table.
 pub(super) trait Columns: Serialize + Clone + Send + Sync + 'static {
@@ -31,6 +31,10 @@ impl<T: Columns> List for Whole<T> {
     async fn items(&self, after: Option<&u32>, limit: u32) -> Result<Vec<(u32, T)>, Problem> {
         let numbered = (1..).zip(self.items.iter().cloned());
         Ok(numbered.skip(after.copied().unwrap_or(0) as usize).take(limit as usize).collect())
+    }
+
+    fn bytes((_, item): &(u32, T)) -> usize {
+        json_bytes(item)
     }
 
     fn place((number, _): &(u32, T)) -> u32 {

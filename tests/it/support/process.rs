@@ -88,6 +88,22 @@ impl Process {
         assert!(status.expect("prlimit is there").success());
     }
 
+    /// Lets the process have so many descriptors, and raise that to `hard`.
+    pub fn limit_descriptors_to(&self, soft: u64, hard: u64) {
+        let pid = self.child.id().to_string();
+        let status =
+            Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={soft}:{hard}")]).status();
+        assert!(status.expect("prlimit is there").success());
+    }
+
+    /// What the system says of the process: a line of `/proc/PID/{file}` that begins with `name`, without that.
+    pub fn system_says(&self, file: &str, name: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        let text = fs::read_to_string(path).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    }
+
     /// Waits for the end.
     pub fn ended(mut self) -> ExitStatus {
         let (done, ended) = std::sync::mpsc::channel();
