@@ -21,6 +21,11 @@ pub(super) fn tell(conversation: &Value) -> String {
             let name = known(&state["state"]).map(|name| format!("{name:<8}"));
             line(&mut story, "    ", &[known(&state["at"]), name, known(&state["source"])]);
         }
+        if member["left_source"]["type"] == "leg_end" {
+            let gone = Some(format!("{:<8}", "(gone)"));
+            let leg = known(&member["left_source"]["leg_id"]).map(|leg| format!("end of {leg}"));
+            line(&mut story, "    ", &[known(&member["left_at"]), gone, leg]);
+        }
     }
     story.push_str(if legs.is_empty() { "\nno legs known\n" } else { "\nlegs\n" });
     for leg in legs {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::ids::{ApplicationId, ConversationId, LegId, MemberId};
 use super::instant;
+use super::statement::{AtSource, LeftSource, NamedParty};
 
 /// Everything that is understood of a conversation. Derived: it may be thrown away and made again.
 ///
@@ -26,6 +27,11 @@ pub struct Interpretation {
     pub from: Option<String>,
     /// Who was called.
     pub to: Option<String>,
+    /// Who else is told of as a party, without a leg.
+    pub other_parties: Vec<NamedParty>,
+    /// When the daemon heard of it first. Lists go by it where the start that is told cannot be right.
+    #[serde(skip)]
+    pub first_heard_at: Option<Timestamp>,
     /// The first instant that anything tells of.
     #[serde(serialize_with = "instant::serialize_option")]
     pub started_at: Option<Timestamp>,
@@ -152,6 +158,14 @@ pub struct Member {
     pub name: Option<String>,
     /// The latest state known: `INVITED`, `JOINED`, `LEFT`, or a word that Vonage has added since.
     pub state: Option<String>,
+    /// Since when the member took part: Vonage's time of the first `JOINED`.
+    #[serde(serialize_with = "instant::serialize_option")]
+    pub joined_at: Option<Timestamp>,
+    /// Since when the member is gone: the time of `LEFT`, else the end of the member's last leg.
+    #[serde(serialize_with = "instant::serialize_option")]
+    pub left_at: Option<Timestamp>,
+    /// What says so.
+    pub left_source: Option<LeftSource>,
     /// How the member is connected.
     pub channel: Option<Channel>,
     /// The member's legs.
@@ -194,7 +208,7 @@ impl MemberState {
     /// From when on it is known to have held.
     #[must_use]
     pub fn held_from(&self) -> Timestamp {
-        self.at.unwrap_or(self.learnt_at)
+        self.at.map_or(self.learnt_at, |at| instant::credible(at, self.learnt_at))
     }
 
     /// Whether it is about the member's sound, and not about being there.
@@ -214,6 +228,9 @@ impl Member {
         self.states.retain(|state| state.held_from() <= at);
         let held = self.states.iter().filter(|state| !state.is_sound());
         self.state = held.max_by_key(|state| state.held_from()).map(|state| state.state.clone());
+        self.joined_at = self.joined_at.filter(|joined_at| *joined_at <= at);
+        self.left_at = self.left_at.filter(|left_at| *left_at <= at);
+        self.left_source = self.left_source.filter(|_| self.left_at.is_some());
         (!self.states.is_empty()).then_some(self)
     }
 }
@@ -275,6 +292,8 @@ pub struct LegStatus {
     /// Vonage's time for it; the time of receipt where the webhook had none.
     #[serde(serialize_with = "instant::serialize")]
     pub at: Timestamp,
+    /// Which of the two it is.
+    pub at_source: AtSource,
     /// What Vonage adds to some: `cannot_route`, `beep_start` …; the other conversation of `transferred`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,

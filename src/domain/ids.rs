@@ -5,6 +5,9 @@ use std::fmt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::placeholder::is_nobodys_id;
+use super::visible::visible;
+
 /// The longest id that is taken. Vonage's own are 40 characters; more than this is not an id.
 const MAX_ID_BYTES: usize = 128;
 
@@ -17,9 +20,12 @@ pub enum IdError {
     /// It is longer than any id.
     #[error("an id has at most {MAX_ID_BYTES} bytes")]
     TooLong,
+    /// It stands for an id that the sender did not have: `NONE`, `null`, a UUID of zeros.
+    #[error("this is a placeholder, and nobody's id")]
+    Placeholder,
     /// It holds a character that no id has.
     #[error(
-        "an id holds letters, digits, '-' and '_' only, a host name lower-case letters, digits, '-' and '.'"
+        "an id holds letters, digits, '-' and '_' only, a host name lower-case letters, digits, '-' and '.'; a leg's id is no address"
     )]
     Character,
 }
@@ -33,14 +39,17 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes `text` as an id.
+            /// Takes `text` as an id, without blanks around it and what nobody sees in it.
             ///
             /// # Errors
-            /// When the text is empty, too long, or holds a character that this kind of id never has.
-            pub fn parse(text: impl Into<String>) -> Result<Self, IdError> {
-                let text = text.into();
+            /// When the text is empty, too long, a placeholder, or holds a character that this kind of id never has.
+            pub fn parse(text: impl AsRef<str>) -> Result<Self, IdError> {
+                let text = visible(text.as_ref());
                 $check(&text)?;
-                Ok(Self(text))
+                if is_nobodys_id(&text) {
+                    return Err(IdError::Placeholder);
+                }
+                Ok(Self(text.into_owned()))
             }
 
             /// The id as Vonage writes it.
@@ -113,12 +122,14 @@ fn host(text: &str) -> Result<(), IdError> {
     if text.bytes().all(safe) { Ok(()) } else { Err(IdError::Character) }
 }
 
+/// Whatever it is, it is no address: those may hold secrets, and ids are shown and logged.
 fn opaque(text: &str) -> Result<(), IdError> {
+    const OF_ADDRESSES: &[char] = &['@', '?', '#', '=', '&', ';', '%', '\\', '<', '>', '"', '{', '}'];
     if text.is_empty() {
         Err(IdError::Empty)
     } else if text.len() > MAX_ID_BYTES {
         Err(IdError::TooLong)
-    } else if text.chars().any(char::is_control) {
+    } else if text.chars().any(char::is_control) || text.contains(OF_ADDRESSES) || text.contains("//") {
         Err(IdError::Character)
     } else {
         Ok(())

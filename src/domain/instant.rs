@@ -17,6 +17,23 @@ pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
+/// The longest call that Vonage carries.
+const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether what is stamped `at` may have happened in a call of which something was known at `known_at`, apart from
+/// how long before.
+#[must_use]
+pub fn is_within_a_call(known_at: Timestamp, at: Timestamp) -> bool {
+    at <= later(known_at, LONGEST_CALL)
+}
+
+/// The instant that something is stamped with, or else that at which it was known, where it cannot have happened so
+/// late. A stamp of the next decade would keep a call live, or out of every list, until then.
+#[must_use]
+pub fn credible(at: Timestamp, known_at: Timestamp) -> Timestamp {
+    if is_within_a_call(known_at, at) { at } else { known_at }
+}
+
 /// How readers may write an instant, for a person.
 pub const FORMS: &str = "is an instant such as 2026-03-09T10:15:30Z, a day such as 2026-03-09 (UTC), or so long ago, such as 24h or 7d";
 

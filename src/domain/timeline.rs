@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::ids::{ConversationId, LegId, MemberId};
 use super::instant;
+use super::statement::AtSource;
 
 /// One line of the story.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -14,6 +15,8 @@ pub struct Entry {
     /// When it happened: Vonage's time where it told one, else the time at which it was learnt.
     #[serde(serialize_with = "instant::serialize")]
     pub at: Timestamp,
+    /// Which of the two it is.
+    pub at_source: AtSource,
     /// When the daemon learnt of it.
     #[serde(serialize_with = "instant::serialize")]
     pub learnt_at: Timestamp,

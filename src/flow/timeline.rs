@@ -6,9 +6,11 @@ use serde_json::value::RawValue;
 use super::interpret::interpret;
 use crate::domain::arrival::{Arrival, Endpoint};
 use crate::domain::conversation::Interpretation;
+use crate::domain::disclosure::{shown, shown_option};
 use crate::domain::history::History;
 use crate::domain::reply::Reply;
 use crate::domain::snapshot::Snapshot;
+use crate::domain::statement::AtSource;
 use crate::domain::timeline::{self, Entry, Happening, Outcome};
 use crate::vonage::event::ConversationEvent;
 use crate::vonage::webhook::Webhook;
@@ -41,13 +43,14 @@ fn webhook(arrival: &Arrival) -> Entry {
         event.occurred_at.or_else(|| ConversationEvent::from_slice(&event.delivery.body)?.timestamp());
     Entry {
         at: told_at.unwrap_or(event.received_at),
+        at_source: AtSource::of(told_at),
         learnt_at: event.received_at,
         source: format!("webhook {}", arrival.number),
         happening: Happening::Webhook {
             endpoint: endpoint.as_str(),
-            about: event.kind.clone(),
+            about: shown(&event.kind).into_owned(),
             leg_id,
-            detail: event.fallback_reason.clone().or(detail),
+            detail: shown_option(event.fallback_reason.clone().or(detail)),
             transferred_to: event.transferred_to.clone(),
             deliveries: arrival.deliveries,
         },
@@ -65,6 +68,7 @@ fn reply(reply: &Reply) -> Entry {
     });
     Entry {
         at: given.replied_at,
+        at_source: AtSource::Receipt,
         learnt_at: given.replied_at,
         source: given.source.as_str().to_owned(),
         happening: Happening::Reply {
@@ -72,7 +76,7 @@ fn reply(reply: &Reply) -> Entry {
             leg_id: given.leg_id.clone(),
             upstream_status: upstream.and_then(|upstream| upstream.status),
             upstream_ms: upstream.map(|upstream| upstream.elapsed_ms),
-            trouble: upstream.and_then(|upstream| upstream.trouble.clone()),
+            trouble: shown_option(upstream.and_then(|upstream| upstream.trouble.clone())),
             ncco,
         },
     }
@@ -82,6 +86,7 @@ fn member_states(one: &Interpretation) -> impl Iterator<Item = Entry> {
     one.members.iter().flat_map(|member| {
         member.states.iter().map(|state| Entry {
             at: state.at.unwrap_or(state.learnt_at),
+            at_source: AtSource::of(state.at),
             learnt_at: state.learnt_at,
             source: state.source.clone(),
             happening: Happening::MemberState {
@@ -99,6 +104,7 @@ fn listed_legs(one: &Interpretation) -> impl Iterator<Item = Entry> {
     listed.flat_map(|(leg, source)| {
         leg.statuses.iter().map(move |status| Entry {
             at: status.at,
+            at_source: status.at_source,
             learnt_at: status.at,
             source: source.as_str().to_owned(),
             happening: Happening::LegStatus { leg_id: leg.id.clone(), status: status.status.clone() },
@@ -130,5 +136,11 @@ fn ends_of_looking(history: &History) -> impl Iterator<Item = Entry> {
 
 fn look(at: Timestamp, outcome: Outcome, snapshot: Option<u32>) -> Entry {
     let source = snapshot.map_or("look".to_owned(), |number| format!("snapshot {number}"));
-    Entry { at, learnt_at: at, source, happening: Happening::Look { outcome, snapshot } }
+    Entry {
+        at,
+        at_source: AtSource::Receipt,
+        learnt_at: at,
+        source,
+        happening: Happening::Look { outcome, snapshot },
+    }
 }

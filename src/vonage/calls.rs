@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::json::{self, Object};
-use super::member::endpoint;
+use super::member::{self, party};
 use super::requests::{PAGE_SIZE, trusted_link, with_segments};
 use crate::domain::call::ListedCall;
 use crate::domain::ids::{ConversationId, LegId};
@@ -72,14 +72,14 @@ pub(super) fn list_address(api_url: &Url, since: Timestamp, until: Timestamp) ->
 }
 
 fn listed_call(call: &Object) -> Option<ListedCall> {
-    let conversation = json::first_text(call, &["conversation_uuid", "conversation_id"]);
+    let conversation = |key: &&str| json::text(call, key).and_then(|id| ConversationId::parse(id).ok());
     Some(ListedCall {
         leg_id: LegId::parse(json::text(call, "uuid")?).ok()?,
-        conversation_id: conversation.and_then(|id| ConversationId::parse(id).ok()),
+        conversation_id: ["conversation_uuid", "conversation_id"].iter().find_map(conversation),
         status: json::text(call, "status").map(|status| status.to_ascii_lowercase()),
-        direction: json::text(call, "direction"),
-        from: call.get("from").and_then(side),
-        to: call.get("to").and_then(side),
+        direction: json::text(call, "direction").and_then(|text| member::direction(&text)),
+        from: call.get("from").and_then(party),
+        to: call.get("to").and_then(party),
         rate: json::text(call, "rate"),
         price: json::text(call, "price"),
         duration: json::integer(call, "duration"),
@@ -87,12 +87,4 @@ fn listed_call(call: &Object) -> Option<ListedCall> {
         end_time: json::instant(call, "end_time"),
         network: json::text(call, "network"),
     })
-}
-
-/// One side of a call; the answer to a request that named several has it in an array.
-fn side(side: &Value) -> Option<String> {
-    match side {
-        Value::Array(sides) => sides.iter().find_map(endpoint),
-        side => endpoint(side),
-    }
 }

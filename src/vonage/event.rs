@@ -234,7 +234,7 @@ impl ConversationEvent {
     /// `inbound` or `outbound`: the direction of that connection.
     #[must_use]
     pub fn direction(&self) -> Option<String> {
-        json::text(self.body()?, "direction")
+        member::direction(&json::text(self.body()?, "direction")?)
     }
 
     /// The conversation that an `rtc:transfer` brought the leg from.
@@ -297,7 +297,7 @@ impl ConversationEvent {
         Some(LegTold {
             leg_id: LegId::parse(json::text(body, "leg_id")?).ok()?,
             kind: json::text(body, "type"),
-            direction: json::text(body, "direction"),
+            direction: json::text(body, "direction").and_then(|text| member::direction(&text)),
             status: json::text(body, "status").or_else(|| json::text(end?, "status")),
             successful: end.and_then(|end| json::flag(end, "successful")),
             reason: end.and_then(|end| json::text(end, "reason")),

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::domain::json::{self, Pairs};
+use super::member::{party, party_in};
+use crate::domain::json::{self, Pairs, value_in};
+use crate::domain::placeholder::says_nothing;
 
 /// Keys with what is under them, in the order in which they were written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,7 +38,8 @@ impl<'a> Fields<'a> {
         self.get(key).is_some_and(|field| !matches!(field, Field::Json(json) if json == "null"))
     }
 
-    /// The text under `key`; numbers and booleans count as their text, as it was written, and empty text as nothing.
+    /// The text under `key`; numbers and booleans count as their text, as it was written, and a blank or a word for
+    /// nothing as nothing.
     pub(super) fn text(&self, key: &str) -> Option<Cow<'_, str>> {
         let text = match self.get(key)? {
             Field::Text(text) => Cow::Borrowed(text.as_str()),
@@ -46,7 +49,15 @@ impl<'a> Fields<'a> {
                 _ => Cow::Borrowed(&**json),
             },
         };
-        (!text.is_empty()).then_some(text)
+        (!says_nothing(&text)).then_some(text)
+    }
+
+    /// The party under `key`: its text, or what tells of it in an object or the first of a list.
+    pub(super) fn party(&self, key: &str) -> Option<String> {
+        match self.get(key)? {
+            Field::Json(json) if json.starts_with(['{', '[']) => party(&value_in(json.as_bytes())?),
+            _ => party_in(&self.text(key)?),
+        }
     }
 
     /// The text under the first of `keys` that has one.

@@ -1,10 +1,11 @@
 //! Lenient reading of JSON: what is not as expected is absent, never an error.
 
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, civil};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::timestamp::instant_in;
 use crate::domain::json::value_in;
+use crate::domain::placeholder::says_nothing;
 
 /// A JSON object.
 pub(super) type Object = Map<String, Value>;
@@ -17,10 +18,10 @@ pub(super) fn object_in(text: &[u8]) -> Option<Object> {
     }
 }
 
-/// The text under `key`; numbers and booleans count as their text, empty text as nothing.
+/// The text under `key`; numbers and booleans count as their text, a blank or a word for nothing as nothing.
 pub(super) fn text(object: &Object, key: &str) -> Option<String> {
     match object.get(key)? {
-        Value::String(text) if text.is_empty() => None,
+        Value::String(text) if says_nothing(text) => None,
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(flag) => Some(flag.to_string()),
@@ -66,20 +67,9 @@ pub(super) fn flag(object: &Object, key: &str) -> Option<bool> {
     text(object, key)?.parse().ok()
 }
 
-/// The instant under `key`.
+/// The instant under `key`, in any spelling.
 pub(super) fn instant(object: &Object, key: &str) -> Option<Timestamp> {
-    parse_instant(object.get(key)?.as_str()?)
-}
-
-/// An instant in any of Vonage's spellings: RFC 3339 with or without a fraction, with `Z`, `+0000` or no
-/// offset (then UTC), with `T` or a space.
-pub(super) fn parse_instant(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
-    let instant = text.parse::<Timestamp>().ok().or_else(|| {
-        let local = text.parse::<civil::DateTime>().ok()?;
-        Some(local.to_zoned(TimeZone::UTC).ok()?.timestamp())
-    })?;
-    Timestamp::from_microsecond(instant.as_microsecond()).ok()
+    instant_in(&text(object, key)?)
 }
 
 /// An address under `key`, in any of Vonage's spellings: the text itself, `{href}` or `{self: {href}}`.

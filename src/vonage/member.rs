@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::json::{self, Object};
 use crate::domain::conversation::Channel;
 use crate::domain::ids::LegId;
+use crate::domain::json::value_in;
+use crate::domain::placeholder::says_nothing;
+use crate::domain::visible::visible;
 
 /// Whether a member is heard and hears. `None` where Vonage says nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,8 +60,8 @@ pub(super) fn channel(holder: &Object) -> Option<Channel> {
     Some(Channel {
         kind: json::text(channel, "type"),
         id: channel_leg(channel),
-        from: channel.get("from").and_then(endpoint),
-        to: channel.get("to").and_then(endpoint),
+        from: channel.get("from").and_then(party),
+        to: channel.get("to").and_then(party),
     })
 }
 
@@ -78,15 +81,51 @@ pub(super) fn leg_ids(holder: &Object) -> Vec<LegId> {
     legs
 }
 
-/// One side of a channel or a call as one text, whatever its type.
-pub(super) fn endpoint(endpoint: &Value) -> Option<String> {
+/// One side of a channel or a call as one text, whatever its type; of several the first that tells anything.
+pub(super) fn party(side: &Value) -> Option<String> {
+    match side {
+        Value::Array(sides) => sides.iter().find_map(endpoint),
+        side => endpoint(side),
+    }
+}
+
+fn endpoint(endpoint: &Value) -> Option<String> {
+    const PARTIES: [&str; 5] = ["number", "uri", "user", "extension", "id"];
     match endpoint {
-        Value::Object(endpoint) => json::first_text(endpoint, &["number", "uri", "user", "extension", "id"]),
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Object(endpoint) => PARTIES.iter().find_map(|key| party_in(&json::text(endpoint, key)?)),
+        Value::String(text) => party_in(text),
+        Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
 }
 
+/// The party that a text tells, without what nobody sees in it. An endpoint may come as JSON in a text; what looks
+/// like one and cannot be read is nobody, since it may hold anything.
+pub(super) fn party_in(text: &str) -> Option<String> {
+    let text = visible(text);
+    if says_nothing(&text) {
+        None
+    } else if text.starts_with(['{', '[']) {
+        match value_in(text.as_bytes())? {
+            Value::Array(sides) => sides.iter().filter(|side| side.is_object()).find_map(endpoint),
+            side => endpoint(&side),
+        }
+    } else {
+        Some(text.into_owned())
+    }
+}
+
+/// `inbound` or `outbound`; some events say `in` or `out`, and what is added since is kept as it is.
+pub(super) fn direction(text: &str) -> Option<String> {
+    match visible(text).to_ascii_lowercase().as_str() {
+        "in" => Some("inbound".to_owned()),
+        "out" => Some("outbound".to_owned()),
+        "unknown" => None,
+        direction if says_nothing(direction) => None,
+        direction => Some(direction.to_owned()),
+    }
+}
+
 fn channel_leg(channel: &Object) -> Option<LegId> {
-    LegId::parse(json::first_text(channel, &["id", "leg_id"])?).ok()
+    ["id", "leg_id"].iter().find_map(|key| LegId::parse(json::text(channel, key)?).ok())
 }

@@ -18,5 +18,6 @@ pub mod shape;
 mod sight;
 pub mod signature;
 mod signed_query;
+pub mod timestamp;
 pub mod token;
 pub mod webhook;

@@ -4,31 +4,8 @@ use std::ops::Range;
 
 use serde_json::value::RawValue;
 
+use crate::domain::disclosure::{REDACTED, is_secret_name};
 use crate::domain::json::{Pairs, text_in};
-
-/// What stands where a secret stood.
-const REDACTED: &str = "[redacted]";
-
-/// Parts of key names that mark a secret, compared without case and without `-` and `_`. SIP endpoints hold
-/// a password; headers of SIP and WebSocket endpoints carry whatever an application authenticates with.
-const SECRET_KEYS: [&str; 16] = [
-    "password",
-    "passwd",
-    "secret",
-    "token",
-    "authorization",
-    "apikey",
-    "credential",
-    "privatekey",
-    "cookie",
-    "jwt",
-    "passphrase",
-    "bearer",
-    "session",
-    "signature",
-    "pwd",
-    "accesskey",
-];
 
 /// How deep a document is searched: as deep as anything here reads JSON. What lies deeper is replaced whole,
 /// since nobody has looked at it; following it down would exhaust the stack.
@@ -78,9 +55,7 @@ impl<'a> Search<'a> {
         let Ok(Pairs(entries)) = serde_json::from_str::<Pairs<'_, &RawValue>>(object.get()) else { return };
         let has_password = entries.iter().any(|(key, _)| plain(key).contains("password"));
         for (key, value) in entries {
-            let key = plain(&key);
-            let secret = SECRET_KEYS.iter().any(|secret| key.contains(secret)) || key == "auth";
-            if secret || (has_password && key == "username") {
+            if is_secret_name(&key) || (has_password && plain(&key) == "username") {
                 self.replace_scalars(value);
             } else {
                 self.value(value);
@@ -143,7 +118,7 @@ fn authority_without_password(authority: &str) -> String {
 
 /// The query with its leading `?`. A WebSocket's is all secret: applications put tokens there under any name.
 fn query_without_secrets(query: &str, websocket: bool) -> String {
-    let hides = |key: &str| websocket || SECRET_KEYS.iter().any(|secret| plain(key).contains(secret));
+    let hides = |key: &str| websocket || is_secret_name(key);
     let Some(pairs) = query.strip_prefix('?') else { return String::new() };
     let pairs = pairs.split('&').map(|pair| match pair.split_once('=') {
         Some((key, value)) if hides(key) && !value.is_empty() => format!("{key}={REDACTED}"),

@@ -8,9 +8,12 @@ use serde::de::IgnoredAny;
 
 use super::fields::Fields;
 use super::parameters::Parameter;
-use super::{json, region};
+use super::timestamp::instant_in;
+use super::{json, member, region};
 use crate::domain::arrival::{Delivery, Endpoint, Method};
+use crate::domain::disclosure::shown;
 use crate::domain::ids::{ConversationId, LegId, Region};
+use crate::domain::visible::visible;
 
 /// A webhook's data as one JSON object, whichever way it came.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +52,9 @@ impl<'a> Webhook<'a> {
     /// The conversation it speaks of. For a `transfer`, the one that the leg left.
     #[must_use]
     pub fn conversation_id(&self) -> Option<ConversationId> {
-        let text = self.0.first_text(&["conversation_uuid", "conversation_uuid_from", "conversation_id"]);
-        ConversationId::parse(text?).ok()
+        ["conversation_uuid", "conversation_uuid_from", "conversation_id"]
+            .iter()
+            .find_map(|key| ConversationId::parse(self.0.text(key)?).ok())
     }
 
     /// The conversation that a `transfer` moved the leg to.
@@ -62,7 +66,7 @@ impl<'a> Webhook<'a> {
     /// The leg it speaks of. `human` and `machine` name it `call_uuid`.
     #[must_use]
     pub fn leg_id(&self) -> Option<LegId> {
-        LegId::parse(self.0.first_text(&["uuid", "call_uuid"])?).ok()
+        ["uuid", "call_uuid"].iter().find_map(|key| LegId::parse(self.0.text(key)?).ok())
     }
 
     /// What it is about: a leg's status (`answered`), or a kind of its own.
@@ -145,7 +149,7 @@ impl<'a> Webhook<'a> {
     }
 
     fn status(&self) -> Option<String> {
-        self.0.text("status").map(|status| status.to_ascii_lowercase())
+        self.0.text("status").map(|status| shown(&visible(&status)).to_ascii_lowercase())
     }
 
     fn owned(&self, keys: &[&str]) -> Option<String> {
@@ -155,25 +159,25 @@ impl<'a> Webhook<'a> {
     /// Vonage's time for what happened.
     #[must_use]
     pub fn timestamp(&self) -> Option<Timestamp> {
-        json::parse_instant(&self.0.text("timestamp")?)
+        instant_in(&self.0.text("timestamp")?)
     }
 
     /// The calling side.
     #[must_use]
     pub fn from(&self) -> Option<String> {
-        self.owned(&["from", "from_user"])
+        ["from", "from_user"].iter().find_map(|key| self.0.party(key))
     }
 
     /// The called side.
     #[must_use]
     pub fn to(&self) -> Option<String> {
-        self.owned(&["to"])
+        self.0.party("to")
     }
 
     /// `inbound` or `outbound`; some real events have none.
     #[must_use]
     pub fn direction(&self) -> Option<String> {
-        self.owned(&["direction"])
+        member::direction(&self.0.text("direction")?)
     }
 
     /// What a status adds: the cause of a failure, or the part of a machine's greeting.

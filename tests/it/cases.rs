@@ -45,6 +45,20 @@ async fn both_secrets_are_believed_while_one_is_being_changed() {
     play("20-signature-secret-rotation.json", &Players::of(&world.start().await)).await;
 }
 
+#[tokio::test]
+async fn what_webhooks_say_is_understood_as_it_is_meant() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    for file in [
+        "03-uuid-none-app-call.json",
+        "10-answer-only-outbound-direction.json",
+        "11-websocket-uri-token.json",
+        "12-invisible-characters-in-number.json",
+        "17-timestamps-of-every-kind.json",
+    ] {
+        play(file, &Players::of(&daemon)).await;
+    }
+}
+
 /// Who speaks to whom.
 struct Players {
     public: SocketAddr,

@@ -141,7 +141,8 @@ async fn what_cannot_be_answered_is_told_with_an_exit_code() {
 async fn vonage_is_asked_for_conversations_only() {
     let mut daemon = World::default().start().await;
     daemon.stop().await;
-    for id in ["nonsense", "MEM-1", "CON-1/members", "CON-1 ", "CON-", "", "797168e24c19a3c45e74e05b10fef2b5"]
+    for id in
+        ["nonsense", "MEM-1", "CON-1/members", "CON-1 2", "CON-", "", "797168e24c19a3c45e74e05b10fef2b5"]
     {
         let output = run(daemon.directory(), &["fetch", id], &[]);
         assert_eq!(output.status.code(), Some(2), "{id}: {}", errors(&output));

@@ -7,6 +7,7 @@ use conversationd::domain::conversation::{Ending, Interpretation};
 use conversationd::domain::history::History;
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
 use conversationd::domain::snapshot::{Document, DocumentName, Sighting, Snapshot};
+use conversationd::domain::statement::LeftSource;
 use conversationd::flow::interpret::interpret;
 use conversationd::flow::timeline::timeline;
 use conversationd::simulator::{Action, Call, Target};
@@ -199,6 +200,12 @@ fn apart_from_reception(mut told: Interpretation) -> Interpretation {
     for state in told.members.iter_mut().flat_map(|member| &mut member.states) {
         state.source.clear();
         state.learnt_at = Timestamp::UNIX_EPOCH;
+    }
+    for member in &mut told.members {
+        // Of several webhooks that tell of it the first counts.
+        if let Some(LeftSource::Rtc { number }) = &mut member.left_source {
+            *number = 0;
+        }
     }
     if matches!(told.ending, Ending::Settling(_)) {
         told.ending = Ending::Settling(Timestamp::UNIX_EPOCH);

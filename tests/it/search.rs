@@ -176,20 +176,6 @@ fn varied(number: u32) -> Interpretation {
         5 => Some("Alice".to_owned()),
         _ => Some("14155550100".to_owned()),
     };
-    let member = Member {
-        id: MemberId::parse(format!("MEM-{number}")).expect("it is an id"),
-        user_id: Some(format!("USR-{}", number % 5)),
-        name: number.is_multiple_of(6).then(|| "bob".to_owned()),
-        state: None,
-        channel: Some(Channel {
-            kind: Some("phone".to_owned()),
-            id: None,
-            from: None,
-            to: number.is_multiple_of(11).then(|| "447700900500".to_owned()),
-        }),
-        leg_ids: Vec::new(),
-        states: Vec::new(),
-    };
     let leg = Leg {
         id: LegId::parse(format!("leg-{number}")).expect("it is an id"),
         direction: None,
@@ -223,9 +209,29 @@ fn varied(number: u32) -> Interpretation {
         },
         duration: (!number.is_multiple_of(8)).then(|| i64::from(number)),
         status: Some(["completed", "failed", "answered"][(number / 3 % 3) as usize].to_owned()),
-        members: vec![member],
+        members: vec![member(number)],
         legs: vec![leg],
         ..bare(number)
+    }
+}
+
+fn member(number: u32) -> Member {
+    Member {
+        id: MemberId::parse(format!("MEM-{number}")).expect("it is an id"),
+        user_id: Some(format!("USR-{}", number % 5)),
+        name: number.is_multiple_of(6).then(|| "bob".to_owned()),
+        state: None,
+        joined_at: None,
+        left_at: None,
+        left_source: None,
+        channel: Some(Channel {
+            kind: Some("phone".to_owned()),
+            id: None,
+            from: None,
+            to: number.is_multiple_of(11).then(|| "447700900500".to_owned()),
+        }),
+        leg_ids: Vec::new(),
+        states: Vec::new(),
     }
 }
 
@@ -244,6 +250,8 @@ fn bare(number: u32) -> Interpretation {
         direction: None,
         from: None,
         to: None,
+        other_parties: Vec::new(),
+        first_heard_at: None,
         started_at: Some(at(i64::from(number))),
         answered_at: None,
         ended_at: None,

@@ -20,6 +20,7 @@ use conversationd::domain::history::{History, Revision};
 use conversationd::domain::ids::{ApplicationId, ConversationId, LegId, MemberId, Region};
 use conversationd::domain::reply::{NewReply, Source, Upstream};
 use conversationd::domain::snapshot::{Document, DocumentName, EventList, Sighting};
+use conversationd::domain::statement::{AtSource, LeftSource, NamedParty, PartySide};
 use conversationd::flow::Wake;
 use conversationd::flow::derive::{Deriver, Step};
 use conversationd::store::{
@@ -1923,6 +1924,8 @@ fn bare_interpretation(id: &str, second: i64) -> Interpretation {
         direction: None,
         from: None,
         to: None,
+        other_parties: Vec::new(),
+        first_heard_at: None,
         started_at: Some(at(second)),
         answered_at: None,
         ended_at: None,
@@ -1957,6 +1960,7 @@ fn full_interpretation(id: &str) -> Interpretation {
         direction: text("inbound"),
         from: text("+447700900001"),
         to: text(ODD),
+        other_parties: vec![NamedParty { side: PartySide::From, party: ODD.to_owned() }],
         answered_at: Some(at(2) + SignedDuration::from_micros(1)),
         ended_at: Some(at(9)),
         ending: Ending::Settling(at(10)),
@@ -1976,6 +1980,9 @@ fn full_members() -> Vec<Member> {
         user_id: text("USR-1"),
         name: text(ODD),
         state: text("OnHold"),
+        joined_at: Some(at(1)),
+        left_at: None,
+        left_source: None,
         channel,
         leg_ids,
         states,
@@ -1990,10 +1997,21 @@ fn full_members() -> Vec<Member> {
         Channel { kind: text("phone"), id: Some(leg_id(ODD_LEG)), from: text("007"), to: text(ODD) };
     let empty = Channel { kind: None, id: None, from: None, to: None };
     let states = vec![state("INVITED", Some(at(1))), state("LEFT", None)];
+    let gone = |second: i64, source: LeftSource, member: Member| Member {
+        left_at: Some(at(second)),
+        left_source: Some(source),
+        ..member
+    };
     vec![
-        member("MEM-2", Some(channel), vec![leg_id(ODD_LEG), leg_id("b")], states),
+        gone(
+            3,
+            LeftSource::LegEnd { leg_id: leg_id(ODD_LEG) },
+            member("MEM-2", Some(channel), vec![leg_id(ODD_LEG), leg_id("b")], states),
+        ),
         member("MEM-1", Some(empty), Vec::new(), vec![state("JOINED", long_ago())]),
-        member("MEM-0", None, Vec::new(), Vec::new()),
+        gone(4, LeftSource::Rtc { number: i64::MAX }, member("MEM-0", None, Vec::new(), Vec::new())),
+        gone(5, LeftSource::Snapshot { number: 3 }, member("MEM-4", None, Vec::new(), Vec::new())),
+        gone(6, LeftSource::Event { number: 7 }, member("MEM-5", None, Vec::new(), Vec::new())),
     ]
 }
 
@@ -2001,6 +2019,7 @@ fn full_legs() -> Vec<Leg> {
     let status = |status: &str, second: i64, detail: Option<&str>| LegStatus {
         status: status.to_owned(),
         at: at(second),
+        at_source: if second == 1 { AtSource::Timestamp } else { AtSource::Receipt },
         detail: detail.map(str::to_owned),
     };
     let full = Leg {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::first_state_at;
 use super::reading::{EventTold, Reading};
 use super::statuses::{Entry, Moved, Statuses, Teller, goes_on, sort_key};
 use crate::domain::arrival::{Arrival, Endpoint};
 use crate::domain::call::ListedCall;
 use crate::domain::conversation::{Channel, Ending, Leg, LegStatus, Member};
 use crate::domain::ids::{ConversationId, LegId};
+use crate::domain::statement::AtSource;
 use crate::vonage::event::{LegTold, Says};
 use crate::vonage::webhook::Webhook;
 
@@ -20,17 +22,13 @@ pub(super) struct LegAccount {
     pub(super) leg: Leg,
     /// The first instant that anything tells of it.
     pub(super) began_at: Option<Timestamp>,
+    /// When it was answered.
+    pub(super) answered_at: Option<Timestamp>,
     /// Vonage's time of its end.
     pub(super) ended_at: Option<Timestamp>,
     pub(super) ending: Ending,
     /// When anything but its end was last heard of it here.
     pub(super) heard_alive_at: Option<Timestamp>,
-}
-
-impl LegAccount {
-    pub(super) fn answered_at(&self) -> Option<Timestamp> {
-        self.leg.statuses.iter().find(|status| status.status == "answered").map(|status| status.at)
-    }
 }
 
 /// One webhook that speaks of a leg.
@@ -126,10 +124,11 @@ impl<'a> Told<'a> {
         let status = webhook.leg_status(endpoint).map(|status| LegStatus {
             status,
             at: at.unwrap_or(received_at),
+            at_source: AtSource::of(at),
             detail: webhook.detail(),
         });
         if let Some(status) = status.clone() {
-            self.hear(Entry { status, is_timed: at.is_some(), teller, moved: None, known_at: received_at });
+            self.hear(Entry { status, teller, moved: None, known_at: received_at });
         }
         if let Some(to) = webhook.transferred_to() {
             let from = webhook.conversation_id();
@@ -162,14 +161,13 @@ impl<'a> Told<'a> {
     fn add_event(&mut self, status: &str, at: Option<Timestamp>, event: &EventTold) {
         // One without a time would be another status each time it is told.
         let Some(at) = at else { return };
-        let status = LegStatus { status: status.to_ascii_lowercase(), at, detail: None };
-        self.add(Entry {
-            status,
-            is_timed: true,
-            teller: Teller::Event,
-            moved: None,
-            known_at: event.known.at,
-        });
+        let status = LegStatus {
+            status: status.to_ascii_lowercase(),
+            at,
+            at_source: AtSource::Timestamp,
+            detail: None,
+        };
+        self.add(Entry { status, teller: Teller::Event, moved: None, known_at: event.known.at });
     }
 
     /// Adds what was heard at the moment when it was known.
@@ -197,19 +195,18 @@ impl<'a> Told<'a> {
             statuses = Statuses::of(known.chain([end]).collect());
         }
         let (ended_at, ending) = (statuses.ended_at(), statuses.ending());
+        let (told_at, answered_at) = (statuses.began_at(), statuses.answered_at());
         let statuses = statuses.into_statuses();
         let webhooks = &self.webhooks;
         let first =
             |read: fn(&Webhook<'a>) -> Option<String>| webhooks.iter().find_map(|told| read(&told.webhook));
         let last = webhooks.iter().rev();
-        let is_answered_here = webhooks.iter().any(|told| told.endpoint == Endpoint::Answer);
         let in_list = |read: fn(&ListedCall) -> Option<String>| listed.and_then(read);
         let leg = Leg {
             id,
             direction: first(Webhook::direction)
                 .or_else(|| self.directions.into_iter().next())
-                .or_else(|| in_list(|call| call.direction.clone()))
-                .or_else(|| is_answered_here.then(|| "inbound".to_owned())),
+                .or_else(|| in_list(|call| call.direction.clone())),
             from: first(Webhook::from)
                 .or_else(|| channel.and_then(|channel| channel.from.clone()))
                 .or_else(|| in_list(|call| call.from.clone())),
@@ -228,11 +225,11 @@ impl<'a> Told<'a> {
             statuses,
             source: None,
         };
-        let told_at = leg.statuses.iter().map(|status| status.at).min();
-        let member_at = member.and_then(|member| member.states.iter().filter_map(|state| state.at).min());
+        let member_at = member.and_then(first_state_at);
         let heard_at = webhooks.iter().map(|told| told.received_at).min();
         LegAccount {
             began_at: told_at.or(member_at).or(heard_at),
+            answered_at,
             ended_at,
             ending,
             heard_alive_at: self.heard_alive_at,

@@ -4,10 +4,11 @@
 use jiff::Timestamp;
 
 use super::legs::LegAccount;
-use super::reading::is_within_a_call;
 use super::statuses::{Entry, Statuses, Teller, goes_on};
 use crate::domain::call::ListedCall;
 use crate::domain::conversation::{Ending, Leg, LegSource, LegStatus};
+use crate::domain::instant::is_within_a_call;
+use crate::domain::statement::AtSource;
 
 /// A leg that only the list knows.
 pub(super) fn account(call: &ListedCall) -> LegAccount {
@@ -16,7 +17,7 @@ pub(super) fn account(call: &ListedCall) -> LegAccount {
         call.start_time.filter(|_| matches!(call.status.as_deref(), Some("answered" | "completed")));
     let answered = answered.map(|at| entry("answered", at));
     let statuses = Statuses::of(answered.into_iter().chain(end).collect());
-    let ended_at = statuses.ended_at();
+    let (answered_at, ended_at) = (statuses.answered_at(), statuses.ended_at());
     // Nothing more will be heard of it, so nothing needs to settle.
     let ending = if call.status.as_deref().is_none_or(goes_on) { Ending::Open } else { Ending::Over };
     let leg = Leg {
@@ -30,7 +31,8 @@ pub(super) fn account(call: &ListedCall) -> LegAccount {
         statuses: statuses.into_statuses(),
         source: Some(LegSource::CallsList),
     };
-    LegAccount { began_at: call.start_time.or(ended_at), ended_at, ending, heard_alive_at: None, leg }
+    let began_at = call.start_time.or(ended_at);
+    LegAccount { began_at, answered_at, ended_at, ending, heard_alive_at: None, leg }
 }
 
 /// The leg's end, if the list has one. The list does not say when it was read: the end was known when it was, or
@@ -48,6 +50,6 @@ pub(super) fn adds(end: &Entry, known: &Statuses) -> bool {
 }
 
 fn entry(status: &str, at: Timestamp) -> Entry {
-    let status = LegStatus { status: status.to_owned(), at, detail: None };
-    Entry { status, is_timed: true, teller: Teller::Event, moved: None, known_at: at }
+    let status = LegStatus { status: status.to_owned(), at, at_source: AtSource::Timestamp, detail: None };
+    Entry { status, teller: Teller::Event, moved: None, known_at: at }
 }

@@ -226,11 +226,15 @@ impl Account {
     }
 
     fn member(self, id: MemberId) -> Member {
+        let (left_at, left_source) = states::left(&self.words).unzip();
         Member {
             id,
             user_id: self.user_id,
             name: self.name,
             state: states::latest(&self.words),
+            joined_at: states::joined_at(&self.words),
+            left_at,
+            left_source,
             channel: self.channel,
             leg_ids: self.leg_ids,
             states: states::states(&self.words),

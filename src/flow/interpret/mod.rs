@@ -6,14 +6,18 @@ mod identity;
 mod legs;
 mod listed;
 mod members;
+mod parties;
+mod presence;
 mod reading;
 mod states;
 mod statuses;
 
 use jiff::Timestamp;
 
-use crate::domain::conversation::{Ending, Interpretation};
+use crate::domain::conversation::{Ending, Interpretation, Member};
+use crate::domain::disclosure::shown_interpretation;
 use crate::domain::history::History;
+use crate::domain::instant::{credible, is_within_a_call};
 use crate::domain::snapshot::{DocumentName, Snapshot};
 use crate::vonage::document::ConversationDocument;
 
@@ -24,30 +28,40 @@ use reading::Reading;
 #[must_use]
 pub fn interpret(history: &History) -> Interpretation {
     let reading = Reading::of(history);
-    let members = members::members(&reading);
+    let mut members = members::members(&reading);
     let legs = legs::accounts(&reading, &members);
-    let documents: Vec<&ConversationDocument> =
-        reading.snapshots.iter().filter_map(|snapshot| own_document(&reading, snapshot)).collect();
+    let documents: Vec<(&ConversationDocument, Timestamp)> = reading
+        .snapshots
+        .iter()
+        .filter_map(|snapshot| Some((own_document(&reading, snapshot)?, snapshot.sighting.taken_at)))
+        .collect();
 
     let first = legs.first();
     let ending = ending(history, &legs);
-    let started_at = earliest(
-        legs.iter()
-            .filter_map(|leg| leg.began_at)
-            .chain(documents.iter().filter_map(|document| document.created_at()))
-            .chain(members.iter().flat_map(|member| member.states.iter().filter_map(|state| state.at))),
-    );
+    presence::complete(&mut members, &legs, ending);
+    let created_at = |(document, taken_at): &(&ConversationDocument, Timestamp)| {
+        document.created_at().filter(|created_at| is_within_a_call(*taken_at, *created_at))
+    };
+    let started_at = legs
+        .iter()
+        .filter_map(|leg| leg.began_at)
+        .chain(documents.iter().filter_map(created_at))
+        .chain(members.iter().filter_map(first_state_at))
+        .min();
     let ended_at = ended_at(ending, history, &legs);
-    Interpretation {
+    let (from, to, other_parties) = parties::parties(&reading, &legs, &members);
+    shown_interpretation(Interpretation {
         id: history.conversation_id.clone(),
-        name: documents.iter().rev().find_map(|document| document.name()),
+        name: documents.iter().rev().find_map(|(document, _)| document.name()),
         application_id: history.fetch.application_id.clone(),
         capture: capture::capture(history, &reading),
         direction: first.and_then(|first| first.leg.direction.clone()),
-        from: first.and_then(|first| first.leg.from.clone()),
-        to: first.and_then(|first| first.leg.to.clone()),
+        from,
+        to,
+        other_parties,
+        first_heard_at: first_heard_at(history),
         started_at,
-        answered_at: first.and_then(LegAccount::answered_at),
+        answered_at: first.and_then(|first| first.answered_at),
         ended_at,
         ending,
         duration: first.and_then(|first| first.leg.duration),
@@ -56,7 +70,17 @@ pub fn interpret(history: &History) -> Interpretation {
         latest_snapshot: reading.snapshots.last().map(|snapshot| snapshot.number),
         members,
         legs: legs.into_iter().map(|account| account.leg).collect(),
-    }
+    })
+}
+
+fn first_heard_at(history: &History) -> Option<Timestamp> {
+    let received = history.arrivals.iter().map(|arrival| arrival.event.received_at);
+    received.chain(history.snapshots.iter().map(|snapshot| snapshot.sighting.taken_at)).min()
+}
+
+/// The first time that a member was told to be in a state.
+fn first_state_at(member: &Member) -> Option<Timestamp> {
+    member.states.iter().filter_map(|state| Some(credible(state.at?, state.learnt_at))).min()
 }
 
 /// The conversation's own document in a version.
@@ -90,8 +114,4 @@ fn ended_at(ending: Ending, history: &History, legs: &[LegAccount]) -> Option<Ti
     }
     let every_end: Option<Vec<Timestamp>> = legs.iter().map(|leg| leg.ended_at).collect();
     every_end.and_then(|ends| ends.into_iter().max()).or(history.fetch.gone_at)
-}
-
-fn earliest(instants: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
-    instants.min()
 }

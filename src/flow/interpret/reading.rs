@@ -3,26 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::domain::arrival::{Arrival, Endpoint, Origin};
 use crate::domain::call::ListedCall;
 use crate::domain::digest::Digest;
 use crate::domain::history::History;
 use crate::domain::ids::ConversationId;
-use crate::domain::instant;
+use crate::domain::instant::is_within_a_call;
 use crate::domain::snapshot::{Document, DocumentName, Snapshot};
 use crate::vonage::document::ConversationDocument;
 use crate::vonage::event::{ConversationEvent, EventsPage};
-
-/// The longest call that Vonage carries.
-const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(24);
-
-/// Whether what is stamped `at` may have happened in a call of which something was known at `known_at`, apart from
-/// how long before.
-pub(super) fn is_within_a_call(known_at: Timestamp, at: Timestamp) -> bool {
-    at <= instant::later(known_at, LONGEST_CALL)
-}
 
 /// What an interpretation is made of, whatever the order of the history.
 #[derive(Debug)]
@@ -88,6 +79,11 @@ impl Known {
     fn not_before(self, at: Option<Timestamp>) -> Self {
         let at = at.filter(|at| is_within_a_call(self.at, *at));
         Self { at: at.map_or(self.at, |at| self.at.max(at)), ..self }
+    }
+
+    /// The number of the webhook or the snapshot.
+    pub(super) fn number(self) -> i64 {
+        self.number
     }
 
     /// Whether a webhook told, and not a look.

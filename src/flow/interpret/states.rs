@@ -4,6 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::reading::Known;
 use crate::domain::conversation::MemberState;
+use crate::domain::instant::credible;
+use crate::domain::statement::LeftSource;
 
 /// How much later than what it tells of an event may be made.
 const MADE_LATER: SignedDuration = SignedDuration::from_secs(1);
@@ -34,6 +36,17 @@ pub(super) enum Manner {
 impl Word {
     fn is_sound(&self) -> bool {
         matches!(self.manner, Manner::Switched | Manner::Set)
+    }
+
+    fn left_source(&self) -> LeftSource {
+        let number = self.known.number();
+        if self.known.is_by_webhook() {
+            return LeftSource::Rtc { number };
+        }
+        match self.source.strip_prefix("event ").and_then(|event| event.parse().ok()) {
+            Some(number) => LeftSource::Event { number },
+            None => LeftSource::Snapshot { number: u32::try_from(number).unwrap_or(u32::MAX) },
+        }
     }
 }
 
@@ -111,9 +124,33 @@ pub(super) fn latest(words: &[Word]) -> Option<String> {
     let states = words.iter().filter(|word| !word.is_sound());
     let latest = states.max_by_key(|word| {
         let tie = if word.at.is_some() { None } else { Some(word.known) };
-        (word.at.unwrap_or(word.known.at), rank(&word.state), tie, &word.state)
+        (word.at.map_or(word.known.at, |at| credible(at, word.known.at)), rank(&word.state), tie, &word.state)
     });
     latest.map(|word| word.state.clone())
+}
+
+/// When the member joined first.
+pub(super) fn joined_at(words: &[Word]) -> Option<Timestamp> {
+    let joined = words.iter().filter(|word| word.state == "JOINED");
+    joined.filter_map(|word| Some(credible(word.at?, word.known.at))).min()
+}
+
+/// When the member left, if it is not told to have come back, and what says so first. Where nothing tells when, it was
+/// before it was told.
+pub(super) fn left(words: &[Word]) -> Option<(Timestamp, LeftSource)> {
+    if latest(words).as_deref() != Some("LEFT") {
+        return None;
+    }
+    let left = || words.iter().filter(|word| word.state == "LEFT");
+    let at = |word: &Word| word.at.map(|at| credible(at, word.known.at));
+    let exact = left().filter(|word| word.manner == Manner::Exact).filter_map(at).max();
+    match exact.or_else(|| left().filter_map(at).max()) {
+        Some(left_at) => {
+            let told = left().filter(|word| at(word) == Some(left_at));
+            told.min_by_key(|word| word.known).map(|word| (left_at, word.left_source()))
+        }
+        None => left().min_by_key(|word| word.known).map(|word| (word.known.at, word.left_source())),
+    }
 }
 
 /// The order of states that have the same time.

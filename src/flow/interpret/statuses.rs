@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::{Ending, LegStatus};
 use crate::domain::ids::ConversationId;
-use crate::domain::instant;
+use crate::domain::instant::{self, credible};
+use crate::domain::statement::AtSource;
 
 /// How long after `busy` and its like something may follow before the leg counts as over.
 const SETTLING: SignedDuration = SignedDuration::from_secs(60);
@@ -20,8 +21,6 @@ const TRANSFERRED: &str = "transferred";
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) status: LegStatus,
-    /// Whether its time is Vonage's, and not that of receipt.
-    pub(super) is_timed: bool,
     pub(super) teller: Teller,
     pub(super) moved: Option<Moved>,
     /// When it was known here.
@@ -74,9 +73,15 @@ impl Entry {
         let status = LegStatus {
             status: TRANSFERRED.to_owned(),
             at: at.unwrap_or(known_at),
+            at_source: AtSource::of(at),
             detail: other.map(ToString::to_string),
         };
-        Self { status, is_timed: at.is_some(), teller, moved: Some(moved), known_at }
+        Self { status, teller, moved: Some(moved), known_at }
+    }
+
+    /// When it was so, as far as that can be right.
+    pub(super) fn credible_at(&self) -> Timestamp {
+        credible(self.status.at, self.known_at)
     }
 
     /// Whether it shows that the leg goes on.
@@ -102,7 +107,9 @@ impl Entry {
         match self.teller {
             Teller::Webhook => false,
             Teller::Fallback => {
-                !self.is_timed && self.says_what(kept) && self.status.detail == kept.status.detail
+                self.status.at_source == AtSource::Receipt
+                    && self.says_what(kept)
+                    && self.status.detail == kept.status.detail
             }
             Teller::Event => {
                 self.says_what(kept) && self.status.at.duration_since(kept.status.at).abs() < SAME
@@ -189,7 +196,17 @@ impl Statuses {
             .0
             .iter()
             .filter(|entry| entry.finality() != Finality::None || (away && entry.moved == Some(Moved::Away)));
-        ends.map(|entry| entry.status.at).max()
+        ends.map(Entry::credible_at).max()
+    }
+
+    /// The first time that anything was told of the leg.
+    pub(super) fn began_at(&self) -> Option<Timestamp> {
+        self.0.iter().map(Entry::credible_at).min()
+    }
+
+    /// When the leg was answered.
+    pub(super) fn answered_at(&self) -> Option<Timestamp> {
+        self.0.iter().find(|entry| entry.status.status == "answered").map(Entry::credible_at)
     }
 
     /// Whether the leg is over here.
@@ -198,10 +215,10 @@ impl Statuses {
             return Ending::Over;
         }
         let with = |finality| self.0.iter().filter(move |entry| entry.finality() == finality);
-        let Some(usual) = with(Finality::Usual).map(|entry| entry.status.at).max() else {
+        let Some(usual) = with(Finality::Usual).map(Entry::credible_at).max() else {
             return Ending::Open;
         };
-        let goes_on = with(Finality::None).any(|entry| entry.status.at > usual);
+        let goes_on = with(Finality::None).any(|entry| entry.credible_at() > usual);
         let heard = with(Finality::Usual).map(|entry| entry.known_at).max();
         match heard {
             Some(heard) if !goes_on => Ending::Settling(instant::later(heard, SETTLING)),
@@ -218,5 +235,5 @@ impl Statuses {
 
 /// Orders transfers.
 fn place(entry: &Entry) -> (Timestamp, Option<Moved>, Option<String>) {
-    (entry.status.at, entry.moved, entry.status.detail.clone())
+    (entry.credible_at(), entry.moved, entry.status.detail.clone())
 }

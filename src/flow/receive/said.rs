@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::arrival::{Delivery, Endpoint};
+use crate::domain::disclosure::shown;
 use crate::domain::ids::{ApplicationId, ConversationId, LegId, Region};
 use crate::vonage::event::ConversationEvent;
 use crate::vonage::webhook::{Unreadable, Webhook};
@@ -47,7 +48,7 @@ impl Said {
     fn with_event(self, body: &[u8]) -> Self {
         let Some(event) = ConversationEvent::from_slice(body) else { return self };
         Self {
-            kind: event.kind().to_ascii_lowercase(),
+            kind: shown(event.kind()).to_ascii_lowercase(),
             conversation_id: event.conversation_id(),
             occurred_at: event.timestamp(),
             application_id: event.application_id(),

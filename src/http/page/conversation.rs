@@ -11,6 +11,7 @@ use super::super::query::{PathOf, Query};
 use super::story::Line;
 use super::{html, written};
 use crate::domain::conversation::{Interpretation, State as ConversationState};
+use crate::domain::statement::AtSource;
 
 #[derive(Template)]
 #[template(path = "conversation.html")]

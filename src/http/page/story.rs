@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::Interpretation;
 use crate::domain::ids::LegId;
+use crate::domain::statement::AtSource;
 use crate::domain::timeline::{Entry, Happening, Outcome};
 
 /// How much later something must have been learnt for that to be worth a word.
@@ -42,7 +43,7 @@ impl Line {
             learnt_at: is_late.then_some(entry.learnt_at),
             what: what(&entry.happening),
             who: who(&entry.happening, conversation),
-            notes: notes(&entry.happening),
+            notes: notes(&entry),
             source: entry.source,
         }
     }
@@ -89,12 +90,14 @@ fn leg(id: &LegId, conversation: &Interpretation) -> Who {
     Who { id: id.to_string(), name: parties.unwrap_or_else(|| id.to_string()) }
 }
 
-fn notes(happening: &Happening) -> Vec<String> {
-    match happening {
+fn notes(entry: &Entry) -> Vec<String> {
+    match &entry.happening {
         Happening::Webhook { detail, transferred_to, deliveries, .. } => {
+            let untimed = entry.at_source == AtSource::Receipt;
+            let untimed = untimed.then(|| "Vonage told no time: this is when it came".to_owned());
             let transferred_to = transferred_to.as_ref().map(|to| format!("the leg went to {to}"));
             let deliveries = (*deliveries > 1).then(|| format!("it came {deliveries} times"));
-            [detail.clone(), transferred_to, deliveries].into_iter().flatten().collect()
+            [detail.clone(), transferred_to, deliveries, untimed].into_iter().flatten().collect()
         }
         Happening::Reply { upstream_status, upstream_ms, trouble, .. } => {
             let status = upstream_status.map(|status| format!("the application replied with {status}"));

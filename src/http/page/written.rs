@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::Member;
 use crate::domain::instant;
+use crate::domain::statement::LeftSource;
 
 /// What stands where nothing is known.
 const UNKNOWN: &str = "–";
@@ -33,6 +34,18 @@ pub(super) fn duration(seconds: &Option<i64>) -> String {
 #[expect(clippy::ref_option, reason = "the shape in which templates hand over a field")]
 pub(super) fn or_dash(text: &Option<String>) -> &str {
     text.as_deref().unwrap_or(UNKNOWN)
+}
+
+/// What says that a member has left.
+#[expect(clippy::ref_option, reason = "the shape in which templates hand over a field")]
+pub(super) fn left_source(source: &Option<LeftSource>) -> String {
+    match source {
+        None => UNKNOWN.to_owned(),
+        Some(LeftSource::Rtc { number }) => format!("webhook {number}"),
+        Some(LeftSource::Snapshot { number }) => format!("snapshot {number}"),
+        Some(LeftSource::Event { number }) => format!("event {number}"),
+        Some(LeftSource::LegEnd { leg_id }) => format!("the leg {leg_id} ended"),
+    }
 }
 
 /// A member's name, or else what stands for it.

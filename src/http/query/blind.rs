@@ -53,9 +53,11 @@ impl Span {
 
     /// A conversation's: from its start, or the first news of it, to its end, or now.
     pub(super) fn of(one: &Interpretation, first_news: Timestamp, now: Timestamp) -> Self {
-        let from = one.started_at.unwrap_or(first_news);
+        let from = one.started_at.unwrap_or(first_news).min(now);
         let ended_at = one.ended_at.filter(|_| one.state(now) == State::Ended);
-        Self { from, to: ended_at.unwrap_or(now).max(from), application_id: one.application_id.clone() }
+        // What is told of the future does not reach into it.
+        let to = ended_at.map_or(now, |ended_at| ended_at.min(now)).max(from);
+        Self { from, to, application_id: one.application_id.clone() }
     }
 
     /// The same application's, at an instant.

@@ -19,6 +19,7 @@ use crate::flow::timeline::timeline;
 impl Columns for Entry {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("at", "/at"),
+        ("at_source", "/at_source"),
         ("learnt_at", "/learnt_at"),
         ("kind", "/kind"),
         ("source", "/source"),

@@ -13,6 +13,7 @@ use crate::domain::conversation::{Ending, Interpretation, Leg, LegSource, Member
 use crate::domain::history::Revision;
 use crate::domain::ids::ConversationId;
 use crate::domain::number;
+use crate::domain::statement::LeftSource;
 
 const ARRIVALS: Table = Table("arrivals");
 const FETCHES: Table = Table("fetches");
@@ -114,30 +115,36 @@ pub(super) async fn save(
 const INSERT_CONVERSATIONS: &str = "
     INSERT INTO conversations (id, name, application_id, direction, caller, callee, duration, price, status,
         capture_state, capture_reason, snapshots, latest_snapshot,
-        started_at, answered_at, ended_at, over_from, first_at, last_at, listed_at)
+        started_at, answered_at, ended_at, over_from, first_at, last_at, other_parties, listed_at)
     SELECT value->>'$[0][0]', value->>'$[0][1]', value->>'$[0][2]', value->>'$[0][3]', value->>'$[0][4]',
         value->>'$[0][5]', value->>'$[0][6]', value->>'$[0][7]', value->>'$[0][8]',
         value->>'$[1][0]', value->>'$[1][1]', value->>'$[1][2]', value->>'$[1][3]',
         value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]', value->>'$[2][3]', value->>'$[2][4]',
-        value->>'$[2][5]',
+        value->>'$[2][5]', value->>'$[0][9]',
+        -- A start that is clearly later than the first news is wrong, and would keep what began since out of every
+        -- list's first page: five minutes are what clocks may differ by.
+        coalesce(iif(value->>'$[2][0]' <= coalesce(heard_at, value->>'$[2][0]') + 300000000, value->>'$[2][0]', NULL),
+            heard_at, 0)
+    FROM (
         -- Never later than it was: a list that is being read would lose it.
-        coalesce(value->>'$[2][0]',
-            (SELECT min(news) FROM (
-                SELECT value->>'$[2][4]' AS news
-                UNION ALL
-                SELECT min(received_at) FROM mentions JOIN arrivals USING (number)
-                WHERE mentions.conversation_id = value->>'$[0][0]'
-                UNION ALL
-                SELECT min(coalesce(start_time, began_until)) FROM listed_calls
-                WHERE listed_calls.conversation_id = value->>'$[0][0]')), 0)
-    FROM json_each(?)";
+        SELECT value, (SELECT min(news) FROM (
+            SELECT value->>'$[2][4]' AS news
+            UNION ALL
+            SELECT coalesce(value->>'$[2][6]',
+                (SELECT min(received_at) FROM mentions JOIN arrivals USING (number)
+                WHERE mentions.conversation_id = value->>'$[0][0]'))
+            UNION ALL
+            SELECT min(min(coalesce(start_time, began_until), began_until)) FROM listed_calls
+            WHERE listed_calls.conversation_id = value->>'$[0][0]')) AS heard_at
+        FROM json_each(?))";
 
 const INSERT_MEMBERS: &str = "
     INSERT INTO members (conversation_id, position, id, user_id, name, state, has_channel, channel_type,
-        channel_leg_id, caller, callee)
+        channel_leg_id, caller, callee, joined_at, left_at, left_source, left_number, left_leg_id)
     SELECT value->>'$[0][0]', value->>'$[0][1]', value->>'$[0][2]', value->>'$[0][3]', value->>'$[0][4]',
         value->>'$[0][5]', value->>'$[1][0]', value->>'$[1][1]', value->>'$[1][2]', value->>'$[1][3]',
-        value->>'$[1][4]'
+        value->>'$[1][4]',
+        value->>'$[2][0]', value->>'$[2][1]', value->>'$[2][2]', value->>'$[2][3]', value->>'$[2][4]'
     FROM json_each(?)";
 
 const INSERT_MEMBER_LEGS: &str = "
@@ -155,8 +162,8 @@ const INSERT_LEGS: &str = "
     FROM json_each(?)";
 
 const INSERT_LEG_STATUSES: &str = "
-    INSERT INTO leg_statuses (conversation_id, leg_position, position, status, at, detail)
-    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)";
+    INSERT INTO leg_statuses (conversation_id, leg_position, position, status, at, detail, at_source)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM json_each(?)";
 
 const INSERT_PARTIES: &str = "
     INSERT INTO parties (conversation_id, side, key, reversed)
@@ -192,8 +199,11 @@ impl Rows {
         let channels = one.members.iter().filter_map(|member| member.channel.as_ref());
         let others = legs.chain(channels.flat_map(|channel| [&channel.from, &channel.to]));
         let sides = [("from", &one.from), ("to", &one.to)];
-        for (side, party) in sides.into_iter().chain(others.map(|party| ("other", party))) {
-            if let Some(key) = party.as_deref().and_then(number::key) {
+        let told = sides.into_iter().chain(others.map(|party| ("other", party)));
+        let told = told.filter_map(|(side, party)| Some((side, party.as_deref()?)));
+        let named = one.other_parties.iter().map(|named| (named.side.as_str(), named.party.as_str()));
+        for (side, party) in told.chain(named) {
+            if let Some(key) = number::key(party) {
                 let reversed: String = key.chars().rev().collect();
                 self.parties.push(json!([one.id, side, key, reversed]));
             }
@@ -213,6 +223,7 @@ impl Rows {
                     channel.and_then(|channel| channel.from.as_ref()),
                     channel.and_then(|channel| channel.to.as_ref()),
                 ],
+                presence(member),
             ]));
             for (at, leg) in member.leg_ids.iter().enumerate() {
                 self.member_legs.push(json!([id, position, at, leg]));
@@ -242,10 +253,24 @@ impl Rows {
             ]));
             for (at, status) in leg.statuses.iter().enumerate() {
                 let told_at = status.at.as_microsecond();
-                self.leg_statuses.push(json!([id, position, at, status.status, told_at, status.detail]));
+                let source = status.at_source.as_str();
+                let status = json!([id, position, at, status.status, told_at, status.detail, source]);
+                self.leg_statuses.push(status);
             }
         }
     }
+}
+
+fn presence(member: &Member) -> Value {
+    let microseconds = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
+    let (source, number, leg) = match &member.left_source {
+        None => (None, None, None),
+        Some(LeftSource::Rtc { number }) => (Some("rtc"), Some(*number), None),
+        Some(LeftSource::Snapshot { number }) => (Some("snapshot"), Some(i64::from(*number)), None),
+        Some(LeftSource::Event { number }) => (Some("event"), Some(*number), None),
+        Some(LeftSource::LegEnd { leg_id }) => (Some("leg_end"), None, Some(leg_id)),
+    };
+    json!([microseconds(member.joined_at), microseconds(member.left_at), source, number, leg])
 }
 
 fn conversation(one: &Interpretation) -> Value {
@@ -260,7 +285,8 @@ fn conversation(one: &Interpretation) -> Value {
             one.to,
             one.duration,
             one.price,
-            one.status
+            one.status,
+            json(&one.other_parties)
         ],
         [one.capture.state.as_str(), one.capture.reason, one.capture.snapshots, one.latest_snapshot],
         [
@@ -270,6 +296,7 @@ fn conversation(one: &Interpretation) -> Value {
             over_from(one.ending),
             microseconds(one.capture.first_at),
             microseconds(one.capture.last_at),
+            microseconds(one.first_heard_at),
         ],
     ])
 }

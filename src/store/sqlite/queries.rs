@@ -12,6 +12,7 @@ use crate::domain::conversation::{
     Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegSource, LegStatus, Member, MemberState,
 };
 use crate::domain::ids::{ApplicationId, ConversationId, LegId, MemberId};
+use crate::domain::statement::{AtSource, LeftSource};
 
 const CONVERSATIONS: Table = Table("conversations");
 const MEMBERS: Table = Table("members");
@@ -92,6 +93,9 @@ pub(super) fn conversation_row(row: &SqliteRow) -> Result<Listed, StoreError> {
         direction: CONVERSATIONS.get(row, "direction")?,
         from: CONVERSATIONS.get(row, "caller")?,
         to: CONVERSATIONS.get(row, "callee")?,
+        other_parties: CONVERSATIONS.parsed(row, "other_parties", |text| serde_json::from_str(text).ok())?,
+        // What lists go by is in the row.
+        first_heard_at: None,
         started_at: CONVERSATIONS.instant_option(row, "started_at")?,
         answered_at: CONVERSATIONS.instant_option(row, "answered_at")?,
         ended_at: CONVERSATIONS.instant_option(row, "ended_at")?,
@@ -161,10 +165,32 @@ fn member_row(row: &SqliteRow, leg_ids: Vec<LegId>, states: Vec<MemberState>) ->
         user_id: MEMBERS.get(row, "user_id")?,
         name: MEMBERS.get(row, "name")?,
         state: MEMBERS.get(row, "state")?,
+        joined_at: MEMBERS.instant_option(row, "joined_at")?,
+        left_at: MEMBERS.instant_option(row, "left_at")?,
+        left_source: left_source(row)?,
         channel: has_channel.then_some(channel),
         leg_ids,
         states,
     })
+}
+
+fn left_source(row: &SqliteRow) -> Result<Option<LeftSource>, StoreError> {
+    let number = || MEMBERS.get::<i64>(row, "left_number");
+    let Some(source) = MEMBERS.get::<Option<&str>>(row, "left_source")? else { return Ok(None) };
+    let source = match source {
+        "rtc" => LeftSource::Rtc { number: number()? },
+        "snapshot" => {
+            let number = u32::try_from(number()?).map_err(|_| MEMBERS.corrupt("left_number"))?;
+            LeftSource::Snapshot { number }
+        }
+        "event" => LeftSource::Event { number: number()? },
+        "leg_end" => {
+            let leg_id = MEMBERS.parsed(row, "left_leg_id", |text| LegId::parse(text).ok())?;
+            LeftSource::LegEnd { leg_id }
+        }
+        _ => return Err(MEMBERS.corrupt("left_source")),
+    };
+    Ok(Some(source))
 }
 
 async fn legs(connection: &mut SqliteConnection, ids: &str) -> Result<HashMap<String, Vec<Leg>>, StoreError> {
@@ -175,6 +201,7 @@ async fn legs(connection: &mut SqliteConnection, ids: &str) -> Result<HashMap<St
         let status = LegStatus {
             status: LEG_STATUSES.get(&row, "status")?,
             at: LEG_STATUSES.instant(&row, "at")?,
+            at_source: LEG_STATUSES.parsed(&row, "at_source", AtSource::named)?,
             detail: LEG_STATUSES.get(&row, "detail")?,
         };
         statuses.entry(place(LEG_STATUSES, &row, "leg_position")?).or_default().push(status);

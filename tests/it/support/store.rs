@@ -99,6 +99,8 @@ pub fn bare(id: &str, second: i64) -> Interpretation {
         direction: None,
         from: None,
         to: None,
+        other_parties: Vec::new(),
+        first_heard_at: None,
         started_at: Some(at(second)),
         answered_at: None,
         ended_at: None,
