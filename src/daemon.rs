@@ -27,6 +27,7 @@ use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver, Signatures};
 use crate::flow::reconcile::{self, Reconciler};
 use crate::flow::refusals::Refusals;
+use crate::flow::rejection_gaps::RejectionGaps;
 use crate::flow::stall::Stalls;
 use crate::http::auth::Access;
 use crate::http::health::Readiness;
@@ -331,6 +332,13 @@ impl Wiring {
         let applications = &self.config.applications;
         let refusals = Arc::new(Refusals::default());
         self.lifecycle.run("refusals", Arc::clone(&refusals).run(self.lifecycle.soft_stop().clone()));
+        let rejection_gaps = Arc::new(RejectionGaps::default());
+        let recording = Arc::clone(&rejection_gaps).run(
+            self.store.clone(),
+            Arc::clone(&self.clock),
+            self.lifecycle.soft_stop().clone(),
+        );
+        self.lifecycle.run("rejection gaps", recording);
         Receiver::new(receive::Parts {
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),
@@ -341,6 +349,7 @@ impl Wiring {
             },
             applications: applications.iter().map(|application| application.id.clone()).collect(),
             refusals,
+            rejection_gaps,
             wakes: self.wakes.of_webhooks(),
             lifecycle: self.lifecycle.clone(),
         })

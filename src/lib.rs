@@ -34,7 +34,8 @@
 //! up, appends it to the log in one transaction, commits once, and answers all; the
 //! [runtime's threads](daemon::runtime) stand back behind its own. Only then does the reply go
 //! out, and a [wake-up](flow::Wake) without data. A redelivery meets the unique digest of the first and is
-//! counted there. What is not believed, or cannot be read or stored, [`flow::refusals`] tells the log of.
+//! counted there. What is not believed, or cannot be read or stored, [`flow::refusals`] tells the log of;
+//! where it was plainly ours, [`flow::rejection_gaps`] makes it a gap.
 //!
 //! Where another application decides, [`flow::forward`] passes the stored webhook on to it and judges its reply;
 //! [`http::webhooks`] passes that back, or the daemon's own in its place. What a call was given is kept behind the

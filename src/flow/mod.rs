@@ -11,6 +11,7 @@ pub mod outage;
 pub mod receive;
 pub mod reconcile;
 pub mod refusals;
+pub mod rejection_gaps;
 mod schedule;
 pub mod stall;
 pub mod timeline;

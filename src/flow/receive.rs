@@ -1,6 +1,7 @@
 //! A webhook arrives: is it believed, what does it speak of, and is it on disk.
 
 mod said;
+mod sender;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use metrics::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::arrival::{Delivery, Endpoint, NewArrival, Origin};
+use crate::domain::arrival::{Delivery, Endpoint, NewArrival};
 use crate::domain::clock::Clock;
 use crate::domain::digest::Digest;
 use crate::domain::ids::{ApplicationId, ConversationId, LegId};
@@ -19,11 +20,13 @@ use crate::lifecycle::Lifecycle;
 use crate::store::StoreError;
 use crate::store::slot::StoreSlot;
 use crate::vonage::secrets::without_secrets;
-use crate::vonage::signature::{Message, Refusal, Verified, Verifier};
+use crate::vonage::signature::Refusal;
 use crate::vonage::webhook::Unreadable;
 
 use self::said::Said;
+pub use self::sender::Signatures;
 use super::refusals::Refusals;
+use super::rejection_gaps::RejectionGaps;
 use super::{Wake, count};
 
 /// How long a caller is kept waiting for the disk. A call that hears silence for longer is worse than an
@@ -146,27 +149,6 @@ pub struct Receiver {
     waiting: Arc<Semaphore>,
 }
 
-/// Which webhooks must be signed, and by whom.
-#[derive(Debug)]
-pub struct Signatures {
-    /// Who may sign.
-    pub verifier: Verifier,
-    /// Whether answer, event and fallback webhooks must be signed.
-    pub of_voice: bool,
-    /// Whether events of the Conversation API must be: Vonage signs them by a switch of their own.
-    pub of_rtc: bool,
-}
-
-impl Signatures {
-    fn verifier_of(&self, endpoint: Endpoint) -> Option<&Verifier> {
-        let is_due = match endpoint {
-            Endpoint::Answer | Endpoint::Event | Endpoint::Fallback => self.of_voice,
-            Endpoint::Rtc => self.of_rtc,
-        };
-        is_due.then_some(&self.verifier)
-    }
-}
-
 /// What a [`Receiver`] works with.
 #[derive(Debug)]
 pub struct Parts {
@@ -180,6 +162,8 @@ pub struct Parts {
     pub applications: Vec<ApplicationId>,
     /// Told of the webhooks that are not taken.
     pub refusals: Arc<Refusals>,
+    /// Told of those among them that were plainly ours.
+    pub rejection_gaps: Arc<RejectionGaps>,
     /// Who wants to know: the fetcher and the interpreter.
     pub wakes: [Wake; 2],
     /// Where storing goes on when the reply no longer waits for it.
@@ -199,10 +183,7 @@ impl Receiver {
     /// # Errors
     /// When it is not to be believed, cannot be read, or could not be stored.
     pub async fn receive(&self, request: Request) -> Result<Taken, ReceiveError> {
-        let application = match &request.application {
-            Some(path) => self.served(path),
-            None => self.only_application(),
-        };
+        let application = self.addressed(request.application.as_deref());
         let endpoint = request.delivery.endpoint;
         self.take(request).await.inspect_err(|why| {
             let rejection = Rejection { endpoint, reason: why.reason() };
@@ -324,26 +305,18 @@ impl Receiver {
 
     /// Everything up to the store: who sent it, and what it speaks of.
     fn believed(&self, request: Request) -> Result<(Taken, NewArrival), ReceiveError> {
-        let Request { mut delivery, other_forms, authorization, application } = request;
         let received_at = self.parts.clock.now();
-        let (origin, signed_for) = match self.parts.signatures.verifier_of(delivery.endpoint) {
-            None => (Origin::Unverified, None),
-            Some(verifier) => {
-                let message = Message { delivery: &delivery, other_forms: &other_forms };
-                let Verified { application_id, query } =
-                    verifier.verify(authorization.as_deref(), message, received_at).map_err(refused)?;
-                delivery.query = query.or(delivery.query);
-                (Origin::Signed, application_id)
-            }
-        };
-        let named = self.application(signed_for, application.as_deref())?;
+        let sender = self.sender(&request, received_at)?;
+        let named = self.application(&sender, request.application.as_deref(), received_at)?;
+        let mut delivery = request.delivery;
+        delivery.query = sender.query.or(delivery.query);
         let said = Said::of(&delivery).map_err(ReceiveError::Unreadable)?;
         // Anybody can write a body: it is believed only as far as it names one that is served.
         let said_for = said.application_id.filter(|id| self.parts.applications.contains(id));
         let arrival = NewArrival {
             delivery,
             application_id: named.or(said_for).or_else(|| self.only_application().cloned()),
-            origin,
+            origin: sender.origin,
             kind: said.kind,
             conversation_id: said.conversation_id,
             transferred_to: said.transferred_to,
@@ -352,6 +325,9 @@ impl Receiver {
             fallback_reason: said.fallback_reason,
             received_at,
         };
+        for conversation in arrival.conversations() {
+            self.parts.rejection_gaps.known(conversation);
+        }
         let taken = Taken {
             arrival: arrival.identity().digest,
             endpoint: arrival.delivery.endpoint,
@@ -361,32 +337,6 @@ impl Receiver {
             leg_id: said.leg_id,
         };
         Ok((taken, arrival))
-    }
-
-    /// The application that signed, else the one in the path.
-    fn application(
-        &self,
-        signed_for: Option<ApplicationId>,
-        path: Option<&str>,
-    ) -> Result<Option<ApplicationId>, ReceiveError> {
-        let unknown = || ReceiveError::UnknownApplication;
-        let named = path.map(|path| self.served(path).ok_or_else(unknown)).transpose()?;
-        match (signed_for, named) {
-            (Some(signed), Some(named)) if signed != *named => Err(unknown()),
-            (signed, named) => Ok(signed.or_else(|| named.cloned())),
-        }
-    }
-
-    /// The application that a path names, if it is served.
-    fn served(&self, path: &str) -> Option<&ApplicationId> {
-        self.parts.applications.iter().find(|id| id.as_str() == path)
-    }
-
-    fn only_application(&self) -> Option<&ApplicationId> {
-        match self.parts.applications.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
     }
 }
 
@@ -432,8 +382,4 @@ where
             () = lifecycle.soft_stop().cancelled() => {}
         }
     }
-}
-
-fn refused(why: Refusal) -> ReceiveError {
-    if why == Refusal::Unsigned { ReceiveError::Unsigned(why) } else { ReceiveError::Forged(why) }
 }

@@ -127,6 +127,37 @@ impl Verifier {
     }
 }
 
+/// Whom a token that is not believed says it speaks for: the account or an application that is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedSubject {
+    /// The application, where it is a configured one, or the only one of the account.
+    pub application_id: Option<ApplicationId>,
+}
+
+impl Verifier {
+    /// Whom the token says it speaks for, whoever made it; `None` where it names nobody who is configured.
+    #[must_use]
+    pub fn claimed_subject(&self, authorization: Option<&str>) -> Option<ClaimedSubject> {
+        #[derive(Deserialize)]
+        struct Claimed {
+            api_key: Option<String>,
+            application_id: Option<String>,
+        }
+        let token = authorization.and_then(bearer)?;
+        let claimed = jsonwebtoken::dangerous::insecure_decode_claims::<Claimed>(token).ok()?;
+        let named =
+            |signer: &&Signer| claimed.application_id.as_deref() == Some(signer.application_id.as_str());
+        if let Some(signer) = self.0.iter().find(named) {
+            return Some(ClaimedSubject { application_id: Some(signer.application_id.clone()) });
+        }
+        let is_of_account = |signer: &&Signer| signer.api_key.is_some() && signer.api_key == claimed.api_key;
+        let mut applications = self.0.iter().filter(is_of_account).map(|signer| &signer.application_id);
+        let first = applications.next()?;
+        let is_only = applications.all(|other| other == first);
+        Some(ClaimedSubject { application_id: is_only.then(|| first.clone()) })
+    }
+}
+
 impl Signer {
     fn speaks_for(&self, claims: &Claims) -> bool {
         let account = match (&self.api_key, &claims.api_key) {

@@ -33,6 +33,7 @@ mod query;
 mod receive;
 mod refusals;
 mod region;
+mod rejected;
 mod scarce;
 mod search;
 mod secrets;
