@@ -3,7 +3,7 @@
 mod application;
 mod readers;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,9 @@ struct Section<'a> {
 /// The longest duration: more is surely a slip, and would lead beyond the instants that can be written.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 365);
 
+/// The shortest time between two lists of an application's calls. Each list is some requests, which fetches go without.
+const SHORTEST_RECONCILE_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
+
 /// A value was there and meant nothing; the fault is noted.
 struct Faulty;
 
@@ -55,16 +58,18 @@ pub(super) fn check(
     let forward_timeout =
         Section::of(&effective, "answer", faults).duration("forward_timeout", SignedDuration::from_millis(1));
     let reconcile_interval =
-        Section::of(&effective, "reconcile", faults).duration("interval", SignedDuration::ZERO);
+        Section::of(&effective, "reconcile", faults).interval("interval", SHORTEST_RECONCILE_INTERVAL);
     let store = Section::of(&effective, "store", faults).store("url", environment);
     let fetch = fetch(&mut Section::of(&effective, "fetch", faults));
     refuse_what_is_not_acted_on(&effective, faults);
     let applications = applications(&effective, environment, faults);
     if let (Some(public), Some(private)) = (webhooks_listen, query_listen)
-        && public == private
-        && public.port() != 0
+        && clash(public, private)
     {
-        faults.add("query.listen", "is the same as webhooks.listen: readers and Vonage need an address each");
+        faults.add(
+            "query.listen",
+            "is taken by webhooks.listen: readers and Vonage need a port or an address each",
+        );
     }
     let signatures = [signatures.as_deref(), rtc_signatures.as_deref()];
     let Signed { voice: signed, rtc: rtc_signed } = signed(signatures, &effective, faults);
@@ -87,6 +92,16 @@ pub(super) fn check(
         applications,
         effective,
     })
+}
+
+/// Whether a machine can listen at only one of the two: "every address" holds the others. That of IPv6 holds those of
+/// IPv4, as Linux has it.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let holds = |all: IpAddr, address: IpAddr| {
+        all == address || all.is_unspecified() && (all.is_ipv6() || address.is_ipv4())
+    };
+    let is_same = holds(one.ip(), other.ip()) || holds(other.ip(), one.ip());
+    is_same && one.port() == other.port() && one.port() != 0
 }
 
 /// Checks what it takes to read the store.
@@ -201,15 +216,26 @@ impl<'a> Section<'a> {
     }
 
     fn duration(&mut self, key: &str, least: SignedDuration) -> Option<SignedDuration> {
-        let duration = self
-            .text(key)
-            .parse::<SignedDuration>()
-            .ok()
-            .filter(|duration| (least..=LONGEST).contains(duration));
-        if duration.is_none() {
-            self.fault(key, format!("must be a duration of at least {least:#}, such as \"15s\" or \"10m\""));
+        let Ok(duration) = self.text(key).parse::<SignedDuration>() else {
+            self.fault(key, "must be a duration, such as \"15s\", \"10m\" or \"1h 30m\"");
+            return None;
+        };
+        if duration > LONGEST {
+            self.fault(key, format!("must be a duration of at most a year ({LONGEST:#})"));
+        } else if duration < least {
+            self.fault(key, format!("must be a duration of at least {least:#}"));
         }
-        duration
+        (least..=LONGEST).contains(&duration).then_some(duration)
+    }
+
+    /// How often something is repeated, or never.
+    fn interval(&mut self, key: &str, least: SignedDuration) -> Option<SignedDuration> {
+        let interval = self.duration(key, SignedDuration::ZERO)?;
+        if !interval.is_zero() && interval < least {
+            self.fault(key, format!("must be at least {least:#}, or \"0s\" for never"));
+            return None;
+        }
+        Some(interval)
     }
 
     fn ncco(&mut self, key: &str) -> Result<Option<Ncco>, Faulty> {

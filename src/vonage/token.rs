@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use aws_lc_rs::rsa::KeyPair;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -18,10 +19,44 @@ pub const DEFAULT_LIFE: SignedDuration = SignedDuration::from_mins(15);
 /// difference between the clocks.
 const RENEWED_BEFORE_END: SignedDuration = SignedDuration::from_mins(2);
 
-/// The private key is not one.
+/// Why a file is no key that tokens can be signed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an RSA private key in PEM form (as downloaded from the Vonage dashboard)")]
-pub struct KeyError;
+pub enum KeyError {
+    /// It is something else, or damaged.
+    #[error("not an RSA private key in PEM form (as downloaded from the Vonage dashboard)")]
+    NotRsa,
+    /// A passphrase opens it, which the daemon does not have.
+    #[error(
+        "an encrypted key, which cannot be used: write it without its passphrase, with `openssl pkey -in OLD -out NEW`"
+    )]
+    Encrypted,
+    /// It is the half that Vonage has.
+    #[error("a public key: the private key is the file that the Vonage dashboard offers for download once")]
+    Public,
+    /// Its signatures could be forged, and no library makes them.
+    #[error(
+        "an RSA key of less than 2048 bits, which is too short: have the Vonage dashboard generate a new one"
+    )]
+    TooShort,
+}
+
+impl KeyError {
+    /// What is the matter with a text that is no key to sign with.
+    fn of(text: &[u8]) -> Self {
+        let has = |part: &str| text.windows(part.len()).any(|window| window == part.as_bytes());
+        if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") {
+            return Self::Encrypted;
+        }
+        let Ok(pem) = pem::parse(text) else { return Self::NotRsa };
+        let rejected = match pem.tag() {
+            tag if tag.ends_with("PUBLIC KEY") => return Self::Public,
+            "RSA PRIVATE KEY" => KeyPair::from_der(pem.contents()).err(),
+            _ => KeyPair::from_pkcs8(pem.contents()).err(),
+        };
+        // The library has no other way to tell.
+        if rejected.is_some_and(|why| why.to_string() == "TooSmall") { Self::TooShort } else { Self::NotRsa }
+    }
+}
 
 /// The key could not sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,10 +90,11 @@ impl TokenMint {
     /// # Errors
     /// When the key is no RSA private key in PEM form.
     pub fn new(application_id: ApplicationId, private_key_pem: &SecretSlice<u8>) -> Result<Self, KeyError> {
-        let key = EncodingKey::from_rsa_pem(private_key_pem.expose_secret()).map_err(|_| KeyError)?;
+        let text = private_key_pem.expose_secret();
+        let key = EncodingKey::from_rsa_pem(text).map_err(|_| KeyError::of(text))?;
         let mint = Self { application_id, key, current: Mutex::new(None) };
         // A key that parses may still not be one for RS256: find out now and not at the first call.
-        mint.mint(Timestamp::UNIX_EPOCH, DEFAULT_LIFE).map_err(|MintError| KeyError)?;
+        mint.mint(Timestamp::UNIX_EPOCH, DEFAULT_LIFE).map_err(|MintError| KeyError::of(text))?;
         Ok(mint)
     }
 

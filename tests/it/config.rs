@@ -17,6 +17,8 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
+use crate::support::data;
+
 const APPLICATION: &str = "0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19";
 const OTHER_APPLICATION: &str = "11111111-2222-4333-8444-555555555555";
 
@@ -669,6 +671,78 @@ fn an_id_or_a_secret_that_vonage_would_not_give_is_warned_of() {
     let [secret] = &warnings(APPLICATION, &long[1..])[..] else { panic!("one warning is due") };
     assert!(secret.contains("signature_secret_files holds less than 32 bytes"), "{secret}");
     assert!(!secret.contains("xxx"), "{secret}");
+}
+
+#[test]
+fn a_key_that_cannot_sign_is_called_what_it_is() {
+    let place = Place::new("");
+    place.rewrite(&place.application(""));
+    let told = |key: &str| {
+        place.write("private.key", key);
+        place.load(&[]).map_or_else(|faults| faults.to_string(), |_| "valid".to_owned())
+    };
+    assert_eq!(told(&PRIVATE_KEY), "valid");
+    let names = data::names("keys");
+    assert_eq!(names.len(), 6);
+    for name in names {
+        let expected = match name.trim_end_matches(".pem").trim_end_matches("-pkcs1") {
+            "elliptic" => "is not an RSA private key",
+            "encrypted" => "is an encrypted key",
+            "public" => "is a public key",
+            "short" => "is an RSA key of less than 2048 bits",
+            other => panic!("{other} has no verdict here"),
+        };
+        let found = told(&String::from_utf8(data::bytes(&format!("keys/{name}"))).unwrap());
+        assert!(
+            found.starts_with("application[1].private_key_file: ") && found.contains(expected),
+            "{name}: {found}"
+        );
+    }
+}
+
+#[test]
+fn listeners_that_take_each_others_address_are_a_fault() {
+    let token = "tokens = [{ name = \"a\", sha256 = \"00\", scopes = [\"read\"] }]";
+    let token = token.replace("\"00\"", &format!("\"{}\"", "0".repeat(64)));
+    for (public, private, clash) in [
+        ("127.0.0.1:3999", "127.0.0.1:3999", true),
+        ("0.0.0.0:3999", "127.0.0.1:3999", true),
+        ("127.0.0.1:3999", "0.0.0.0:3999", true),
+        ("[::]:3999", "127.0.0.1:3999", true),
+        ("[::]:3999", "[::1]:3999", true),
+        ("0.0.0.0:3999", "[::]:3999", true),
+        ("0.0.0.0:3999", "[::1]:3999", false),
+        ("127.0.0.1:3999", "[::1]:3999", false),
+        ("127.0.0.2:3999", "127.0.0.1:3999", false),
+        ("0.0.0.0:3999", "127.0.0.1:4000", false),
+        ("127.0.0.1:0", "127.0.0.1:0", false),
+    ] {
+        let file = format!("[webhooks]\nlisten = \"{public}\"\n[query]\nlisten = \"{private}\"\n{token}");
+        let faults = Place::new(&file).load(&[]).err();
+        let told = faults.as_ref().map(places);
+        assert_eq!(told, clash.then(|| vec!["query.listen"]), "{public} {private}");
+    }
+}
+
+#[test]
+fn a_duration_that_will_not_do_says_which_would() {
+    for (key, text, told) in [
+        ("fetch.give_up_after", "9999999h", "at most a year"),
+        ("fetch.give_up_after", "0s", "at least 1s"),
+        ("fetch.give_up_after", "soon", "such as"),
+        ("reconcile.interval", "1ms", "at least 10s, or \"0s\""),
+        ("reconcile.interval", "9s 999ms", "at least 10s, or \"0s\""),
+        ("reconcile.interval", "-1s", "at least 0s"),
+        ("reconcile.interval", "366d", "such as"),
+        ("reconcile.interval", "8761h", "at most a year"),
+    ] {
+        let faults = Place::new(&format!("{key} = \"{text}\"")).load(&[]).unwrap_err();
+        assert_eq!(places(&faults), [key], "{text}");
+        assert!(faults.to_string().contains(told), "{key} {text}: {faults}");
+    }
+    for text in ["0s", "10s", "8760h"] {
+        Place::new(&format!("reconcile.interval = \"{text}\"")).load(&[]).unwrap();
+    }
 }
 
 #[test]
