@@ -1,6 +1,7 @@
 //! Wires one of each together: ready → serve → drain → stop.
 
 pub mod once;
+mod reload;
 pub mod runtime;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::config::{Application, Config, Reading};
+use crate::config::{Application, Changes, Config, Reading};
 use crate::domain::clock::Clock;
 use crate::domain::ids::ApplicationId;
 use crate::flow::Wake;
@@ -35,7 +36,7 @@ use crate::http::query::Query;
 use crate::http::query::stream::Streams;
 use crate::http::serve::{Bounds, Server};
 use crate::http::starting::LateRoutes;
-use crate::http::webhooks::Webhooks;
+use crate::http::webhooks::{LiveWebhooks, Webhooks};
 use crate::http::{Answers, Ncco};
 use crate::lifecycle::{self, End, Lifecycle, Status};
 use crate::store::slot::StoreSlot;
@@ -46,6 +47,8 @@ use crate::vonage::client::{self, Client};
 use crate::vonage::pace::Pace;
 use crate::vonage::region::RegionHosts;
 use crate::vonage::signature::{Signer, Verifier};
+
+use self::reload::Reloadable;
 
 /// Why the daemon did not start, or a command could not work.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +137,7 @@ pub struct Daemon {
     store: StoreSlot,
     lifecycle: Lifecycle,
     wakes: Wakes,
+    reloadable: Reloadable,
 }
 
 /// Who is woken.
@@ -170,17 +174,19 @@ pub async fn start(
     let answers = answers(&config)?;
     let wiring = Wiring {
         started_at: clock.now(),
-        config: Arc::new(config),
         lifecycle: Lifecycle::default(),
         store: StoreSlot::default(),
         wakes: Wakes::default(),
         late_routes: LateRoutes::default(),
         stalls: Arc::new(Stalls::new(Arc::clone(&clock))),
+        access: Arc::new(Access::new(config.readers.clone(), &clock)),
+        config: Arc::new(config),
         clock,
         pace,
         clients,
     };
-    let [public, private] = wiring.listen(listeners, answers)?;
+    let webhooks = wiring.webhooks(answers);
+    let [public, private] = wiring.listen(listeners, &webhooks)?;
     if let Some(period) = lifecycle::watchdog_period() {
         wiring.lifecycle.run("watchdog", feed_watchdog(period, wiring.lifecycle.clone()));
     }
@@ -189,8 +195,9 @@ pub async fn start(
         wiring.lifecycle.drained(std::future::ready(())).await;
         return Err(error.into());
     }
-    let Wiring { store, lifecycle, wakes, .. } = wiring;
-    Ok(Daemon { public, private, store, lifecycle, wakes })
+    let Wiring { store, lifecycle, wakes, access, pace, clients, config, .. } = wiring;
+    let reloadable = Reloadable::new(webhooks, access, (pace, clients), config);
+    Ok(Daemon { public, private, store, lifecycle, wakes, reloadable })
 }
 
 /// The pause before a store is opened again that is locked, or whose disk is full.
@@ -206,19 +213,23 @@ struct Wiring {
     wakes: Wakes,
     late_routes: LateRoutes,
     stalls: Arc<Stalls>,
+    access: Arc<Access>,
     clock: Arc<dyn Clock>,
     pace: Arc<Pace>,
     clients: Arc<HashMap<ApplicationId, Client>>,
 }
 
 impl Wiring {
-    /// Starts both listeners. They answer calls before there is a store.
-    fn listen(&self, listeners: Listeners, answers: Answers) -> Result<[SocketAddr; 2], DaemonError> {
-        let webhooks = Webhooks {
+    fn webhooks(&self, answers: Answers) -> LiveWebhooks {
+        LiveWebhooks::new(Webhooks {
             receiver: Arc::new(self.receiver()),
             answers,
             max_body_bytes: self.config.max_body_bytes,
-        };
+        })
+    }
+
+    /// Starts both listeners. They answer calls before there is a store.
+    fn listen(&self, listeners: Listeners, webhooks: &LiveWebhooks) -> Result<[SocketAddr; 2], DaemonError> {
         let private = self.late_routes.clone().router(self.store.clone());
         let is_forwarding = self.config.answer_forward.is_some() || self.config.event_forward.is_some();
         let bounds = Bounds::sharing(lifecycle::raise_descriptor_limit(), is_forwarding);
@@ -321,7 +332,7 @@ impl Wiring {
             country: self.config.default_country,
             streams: Streams::new(self.lifecycle.clone()),
             metrics: telemetry::metrics_text,
-            access: Arc::new(Access::new(self.config.readers.clone(), &self.clock)),
+            access: Arc::clone(&self.access),
             readiness: Readiness::new(Arc::clone(&self.stalls)),
             clock: Arc::clone(&self.clock),
         }
@@ -342,11 +353,7 @@ impl Wiring {
         Receiver::new(receive::Parts {
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),
-            signatures: Signatures {
-                verifier: verifier(applications),
-                of_voice: self.config.signed,
-                of_rtc: self.config.rtc_signed,
-            },
+            signatures: signatures(applications, &self.config),
             applications: applications.iter().map(|application| application.id.clone()).collect(),
             refusals,
             rejection_gaps,
@@ -372,6 +379,17 @@ impl Wiring {
 }
 
 impl Daemon {
+    /// Puts another configuration in force, as far as that takes no restart. Requests go on with what they began with.
+    ///
+    /// # Errors
+    /// When TLS is not to be had; then nothing has changed.
+    pub fn reload(&mut self, config: Config) -> Result<Changes, DaemonError> {
+        let changes = self.reloadable.reload(config, self.private)?;
+        // What waits for another key or another limit need not wait for its time.
+        self.wake();
+        Ok(changes)
+    }
+
     /// Begins the soft stop.
     pub fn stop(&self) {
         self.lifecycle.stop();
@@ -427,12 +445,17 @@ fn serve(
     Ok(addresses)
 }
 
-fn verifier(applications: &[Application]) -> Verifier {
-    let signers = applications.iter().flat_map(|application| {
+/// Which webhooks must be signed as `config` says, and by these applications.
+fn signatures<'a>(applications: impl IntoIterator<Item = &'a Application>, config: &Config) -> Signatures {
+    let signers = applications.into_iter().flat_map(|application| {
         let signer = |secret| Signer::new(application.id.clone(), application.api_key.clone(), secret);
         application.signature_secrets.iter().map(signer)
     });
-    Verifier::new(signers.collect())
+    Signatures {
+        verifier: Verifier::new(signers.collect()),
+        of_voice: config.signed,
+        of_rtc: config.rtc_signed,
+    }
 }
 
 /// What webhooks are replied to with, and who is asked.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getpriority_process, setpriority_process, setrlimit};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -216,11 +217,51 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Signals that ask for nothing, or for a reload, and end a process that does not expect them: systemd takes death by
+/// SIGHUP for a clean end, after which it does not restart the daemon.
+const SURVIVED: [i32; 6] = [SIGHUP, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF];
+
+/// Keeps those signals from ending the process, from now on and before there is a runtime.
+///
+/// # Errors
+/// When they cannot be listened to.
+pub fn survive_signals() -> std::io::Result<()> {
+    for signal in SURVIVED {
+        // Nobody asks for the flag: a handler that does something else than the default is all it takes.
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
+}
+
+/// Hears of each SIGHUP. Several that come at once are one.
+#[derive(Debug)]
+pub struct ReloadSignal(tokio::signal::unix::Signal);
+
+impl ReloadSignal {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the signal cannot be listened to.
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Completes at the next one.
+    pub async fn received(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// What systemd is told of the daemon (`sd_notify(3)`). Without systemd nothing happens.
 #[derive(Debug, Clone, Copy)]
 pub enum Status {
     /// The schema is migrated and both listeners are bound.
     Ready,
+    /// The configuration is read again. [`Status::Ready`] follows.
+    Reloading,
     /// The soft stop has begun.
     Stopping,
     /// It is alive.
@@ -230,12 +271,14 @@ pub enum Status {
 /// Tells systemd.
 pub fn tell(status: Status) {
     use sd_notify::NotifyState;
-    let state = match status {
-        Status::Ready => NotifyState::Ready,
-        Status::Stopping => NotifyState::Stopping,
-        Status::Alive => NotifyState::Watchdog,
+    let messages = match status {
+        Status::Ready => Ok(vec![NotifyState::Ready]),
+        // systemd tells by the time which reload it was that began.
+        Status::Reloading => NotifyState::monotonic_usec_now().map(|now| vec![NotifyState::Reloading, now]),
+        Status::Stopping => Ok(vec![NotifyState::Stopping]),
+        Status::Alive => Ok(vec![NotifyState::Watchdog]),
     };
-    if let Err(error) = sd_notify::notify(&[state]) {
+    if let Err(error) = messages.and_then(|messages| sd_notify::notify(&messages)) {
         tracing::warn!(%error, "systemd could not be told of the daemon's state");
     }
 }

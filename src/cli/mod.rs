@@ -91,6 +91,9 @@ enum Failure {
 }
 
 impl Arguments {
+    /// The command that runs until it is stopped, as it is written.
+    pub const DAEMON: &str = "serve";
+
     /// Runs the command. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration.
     #[must_use]
     pub fn run(self, environment: &Environment) -> ExitCode {
@@ -129,7 +132,7 @@ impl Arguments {
             .map_err(|error| Failure::Failed(format!("RUST_LOG cannot be read: {error}")))?;
         telemetry::log_panics();
         match self.command {
-            Command::Serve => block_on(serve::serve(config()?)),
+            Command::Serve => block_on(serve::serve(config)),
             Command::Demo(demo) => block_on(demo.run()),
             Command::Config(command) => command.run(config),
             Command::List(list) => block_on(list.run(reading()?)),

@@ -1,24 +1,34 @@
 //! `serve`: the daemon.
 
 use super::{Failure, clock};
-use crate::config::Config;
-use crate::daemon::{self, Listeners};
-use crate::lifecycle::{self, End, Status};
+use crate::config::{Config, Fault, Faults};
+use crate::daemon::{self, Daemon, Listeners};
+use crate::lifecycle::{self, End, ReloadSignal, Status};
 
 /// Runs until a signal, or until a task dies. A second signal does not wait for what is unfinished.
-pub(super) async fn serve(config: Config) -> Result<(), Failure> {
-    let signal = lifecycle::stop_signal()?;
+pub(super) async fn serve(load: impl Fn() -> Result<Config, Faults>) -> Result<(), Failure> {
+    let mut signal = std::pin::pin!(lifecycle::stop_signal()?);
+    // Before the configuration is read: what changes from then on is heard of.
+    let mut reload_signal = ReloadSignal::listen()?;
+    let config = load()?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     let store = config.store.clone();
     let listeners = Listeners::bind(&config).await?;
-    let daemon = daemon::start(config, listeners, clock()).await?;
+    let mut daemon = daemon::start(config, listeners, clock()).await?;
     tracing::info!(webhooks = %daemon.public, query = %daemon.private, store = %store.display(), "ready");
     lifecycle::tell(Status::Ready);
-    tokio::select! {
-        () = signal => {}
-        () = daemon.stopping() => {}
+    loop {
+        tokio::select! {
+            () = &mut signal => break,
+            () = daemon.stopping() => break,
+            () = reload_signal.received() => {
+                lifecycle::tell(Status::Reloading);
+                reload(&mut daemon, load());
+                lifecycle::tell(Status::Ready);
+            }
+        }
     }
     // Heard from before anybody is told: whoever is may send it at once.
     let again = lifecycle::stop_signal()?;
@@ -38,5 +48,33 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
             tracing::error!("stopped, since a part of the daemon died");
             Err(Failure::Logged)
         }
+    }
+}
+
+/// Puts a configuration in force that was read again, as far as that is possible without a restart. The log says what
+/// changed, by the names of the settings.
+fn reload(daemon: &mut Daemon, loaded: Result<Config, Faults>) {
+    let config = match loaded {
+        Ok(config) => config,
+        Err(Faults(faults)) => {
+            for Fault { place, message } in &faults {
+                tracing::error!(setting = place, error = message, "the configuration was not reloaded");
+            }
+            return;
+        }
+    };
+    let warnings = config.warnings();
+    match daemon.reload(config) {
+        Ok(changes) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            tracing::info!(changed = changes.applied.join(", "), "the configuration was reloaded");
+            if !changes.need_restart.is_empty() {
+                let settings = changes.need_restart.join(", ");
+                tracing::warn!(settings, "changed settings take effect after a restart only");
+            }
+        }
+        Err(error) => tracing::error!(%error, "the configuration was not reloaded"),
     }
 }

@@ -3,6 +3,7 @@
 //! The commented file that is shipped holds every key with its default, and is the schema: a key that it
 //! does not have is unknown, and a value of another type than its default's is wrong.
 
+mod changes;
 mod check;
 mod file;
 mod limited_file;
@@ -19,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use uuid::Uuid;
 
+pub use self::changes::Changes;
 use crate::domain::ids::ApplicationId;
 use crate::domain::reader::Reader;
 use crate::flow::fetch::Patience;

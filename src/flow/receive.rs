@@ -177,6 +177,22 @@ impl Receiver {
         Self { parts, waiting: Arc::new(Semaphore::new(MAX_WAITING_BYTES / BYTES_PER_PERMIT)) }
     }
 
+    /// The same with other signatures. What waits for the store shares the same memory.
+    #[must_use]
+    pub fn with_signatures(&self, signatures: Signatures) -> Self {
+        let parts = Parts {
+            store: self.parts.store.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            signatures,
+            applications: self.parts.applications.clone(),
+            refusals: Arc::clone(&self.parts.refusals),
+            rejection_gaps: Arc::clone(&self.parts.rejection_gaps),
+            wakes: self.parts.wakes.clone(),
+            lifecycle: self.parts.lifecycle.clone(),
+        };
+        Self { parts, waiting: Arc::clone(&self.waiting) }
+    }
+
     /// Takes a webhook in. It is on disk when this returns `Ok`, except where a caller waits for an NCCO and the
     /// store is slow or fails: then storing goes on, and a loss is counted.
     ///

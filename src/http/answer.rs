@@ -14,7 +14,7 @@ use crate::flow::forward::{Forward, Forwarded};
 use crate::flow::receive::{Given, Request, Taken};
 
 /// The call flow that answer webhooks are replied to with: a JSON array of actions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ncco(Bytes);
 
 /// Why a file is no NCCO.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request as HttpRequest, State};
@@ -35,18 +36,41 @@ pub struct Webhooks {
     pub max_body_bytes: usize,
 }
 
-impl Webhooks {
-    /// The routes of the public listener.
-    pub fn router(self) -> Router {
-        // The paths are read here and not by the router, for which each slash too many is another path.
-        Router::new()
-            .fallback(async |State(webhooks): State<Arc<Self>>, request: HttpRequest| {
-                webhooks.route(request).await
-            })
-            .layer(CatchPanicLayer::custom(problem::panicked))
-            .with_state(Arc::new(self))
+/// What the public listener works with at the moment. A request goes on with what it began with.
+#[derive(Debug, Clone)]
+pub struct LiveWebhooks(Arc<ArcSwap<Webhooks>>);
+
+impl LiveWebhooks {
+    /// Begins with these.
+    #[must_use]
+    pub fn new(webhooks: Webhooks) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(webhooks)))
     }
 
+    /// What it works with now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Webhooks> {
+        self.0.load_full()
+    }
+
+    /// Works with these from the next request on.
+    pub fn replace(&self, webhooks: Webhooks) {
+        self.0.store(Arc::new(webhooks));
+    }
+
+    /// The routes of the public listener.
+    pub fn router(&self) -> Router {
+        // The paths are read here and not by the router, for which each slash too many is another path.
+        Router::new()
+            .fallback(async |State(webhooks): State<Self>, request: HttpRequest| {
+                webhooks.current().route(request).await
+            })
+            .layer(CatchPanicLayer::custom(problem::panicked))
+            .with_state(self.clone())
+    }
+}
+
+impl Webhooks {
     async fn route(&self, request: HttpRequest) -> Result<Response, Problem> {
         match Place::of(request.uri().path()) {
             Some(Place::Webhook { endpoint, application }) => self.take(endpoint, application, request).await,

@@ -167,6 +167,11 @@ impl Client {
         Ok(Self { requests, settings, clock })
     }
 
+    /// Signs tokens with the key of another mint from now on.
+    pub fn take_key_of(&self, mint: &TokenMint) {
+        self.settings.mint.take_key_of(mint);
+    }
+
     /// Looks at a conversation.
     pub async fn look(&self, asked: Asked<'_>) -> Looked {
         let mut answers = Vec::new();

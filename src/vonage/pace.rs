@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const WINDOW: Duration = Duration::from_millis(1_050);
 /// a burst would let twice the limit pass within one second).
 #[derive(Debug)]
 pub struct Pace {
-    limit: usize,
+    limit: AtomicUsize,
     /// A std mutex: never held across an await.
     turns: Mutex<Turns>,
     /// Tells those who wait that it may be different now: one of them has gone, or a request has begun.
@@ -54,8 +55,17 @@ impl Pace {
     /// A pace of `limit` requests a second.
     #[must_use]
     pub fn new(limit: NonZeroU32) -> Self {
-        let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
-        Self { limit, turns: Mutex::default(), changed: Notify::new() }
+        Self { limit: AtomicUsize::new(whole(limit)), turns: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Keeps to another limit from now on.
+    pub fn set_limit(&self, limit: NonZeroU32) {
+        self.limit.store(whole(limit), Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Returns when a request may be sent: a free turn goes to the most urgent who waits, and among equals to
@@ -78,7 +88,7 @@ impl Pace {
             let changed = self.changed.notified();
             let answer = {
                 let mut turns = self.turns();
-                let answer = turns.answer(waiter.ticket, self.limit);
+                let answer = turns.answer(waiter.ticket, self.limit());
                 if matches!(answer, Answer::Go) {
                     go(&mut turns);
                 }
@@ -129,11 +139,15 @@ impl Turns {
 
     fn begin(&mut self, limit: usize) {
         self.given -= 1;
-        if self.begun.len() >= limit {
+        while self.begun.len() >= limit {
             self.begun.pop_front();
         }
         self.begun.push_back(Instant::now());
     }
+}
+
+fn whole(limit: NonZeroU32) -> usize {
+    usize::try_from(limit.get()).unwrap_or(usize::MAX)
 }
 
 /// A turn that was given. Its request counts from when this is dropped, so that what it takes to make one ready
@@ -143,7 +157,7 @@ pub struct Turn<'a>(&'a Pace);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.turns().begin(self.0.limit);
+        self.0.turns().begin(self.0.limit());
         self.0.changed.notify_waiters();
     }
 }

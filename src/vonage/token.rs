@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::rsa::KeyPair;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -10,6 +11,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::domain::digest::Digest;
 use crate::domain::ids::ApplicationId;
 
 /// How long a token is good for: what Vonage takes when a token says nothing, and far below its limit of 24 h.
@@ -66,9 +68,15 @@ pub struct MintError;
 /// Makes tokens for one application, and makes each last.
 pub struct TokenMint {
     application_id: ApplicationId,
-    key: EncodingKey,
+    key: ArcSwap<SigningKey>,
     /// A std mutex: held for the time of a comparison, or once in a quarter of an hour of a signature.
     current: Mutex<Option<Minted>>,
+}
+
+/// A private key, and what tells it from others without being one.
+struct SigningKey {
+    key: EncodingKey,
+    digest: Digest,
 }
 
 struct Minted {
@@ -92,6 +100,7 @@ impl TokenMint {
     pub fn new(application_id: ApplicationId, private_key_pem: &SecretSlice<u8>) -> Result<Self, KeyError> {
         let text = private_key_pem.expose_secret();
         let key = EncodingKey::from_rsa_pem(text).map_err(|_| KeyError::of(text))?;
+        let key = ArcSwap::from_pointee(SigningKey { key, digest: Digest::of(text) });
         let mint = Self { application_id, key, current: Mutex::new(None) };
         // A key that parses may still not be one for RS256: find out now and not at the first call.
         mint.mint(Timestamp::UNIX_EPOCH, DEFAULT_LIFE).map_err(|MintError| KeyError::of(text))?;
@@ -112,6 +121,18 @@ impl TokenMint {
         Ok(token)
     }
 
+    /// Whether both sign with the same key.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.key.load().digest == other.key.load().digest
+    }
+
+    /// Signs with the key of `other` from now on.
+    pub fn take_key_of(&self, other: &Self) {
+        self.key.store(other.key.load_full());
+        self.discard();
+    }
+
     /// Forgets the present token: Vonage did not take it.
     pub fn discard(&self) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -128,7 +149,7 @@ impl TokenMint {
             exp: now.as_second() + life.as_secs(),
             jti: Uuid::new_v4(),
         };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key);
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &self.key.load().key);
         token.map(SecretString::from).map_err(|_| MintError)
     }
 }

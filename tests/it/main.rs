@@ -34,6 +34,7 @@ mod receive;
 mod refusals;
 mod region;
 mod rejected;
+mod reload;
 mod scarce;
 mod search;
 mod secrets;

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -22,7 +23,7 @@ use crate::domain::reader::{Reader, Scope, Token};
 /// Decides who is let in.
 #[derive(Debug)]
 pub struct Access {
-    readers: Vec<Arc<Reader>>,
+    readers: ArcSwap<Vec<Arc<Reader>>>,
     sessions: Sessions,
     attempts: Attempts,
 }
@@ -49,15 +50,22 @@ impl Access {
     #[must_use]
     pub fn new(readers: Vec<Reader>, clock: &Arc<dyn Clock>) -> Self {
         Self {
-            readers: readers.into_iter().map(Arc::new).collect(),
+            readers: ArcSwap::from_pointee(readers.into_iter().map(Arc::new).collect()),
             sessions: Sessions::new(Arc::clone(clock)),
             attempts: Attempts::new(Arc::clone(clock)),
         }
     }
 
+    /// Lets these readers in from now on, and no others. Sessions of those who are no longer among them end.
+    pub fn replace(&self, readers: Vec<Reader>) {
+        let readers: Vec<Arc<Reader>> = readers.into_iter().map(Arc::new).collect();
+        self.readers.store(Arc::new(readers.clone()));
+        self.sessions.keep(|reader| readers.iter().any(|kept| **kept == *reader));
+    }
+
     /// Whether everybody is let in.
     pub(super) fn is_open(&self) -> bool {
-        self.readers.is_empty()
+        self.readers.load().is_empty()
     }
 
     /// Who sends this request. A token goes before a session.
@@ -87,7 +95,7 @@ impl Access {
     /// The reader with this digest. All are compared, in the same time wherever they differ.
     fn reader(&self, came: &Digest) -> Option<Arc<Reader>> {
         let came = came.as_bytes();
-        self.readers.iter().fold(None, |found, reader| {
+        self.readers.load().iter().fold(None, |found, reader| {
             let is_theirs = bool::from(reader.digest.as_bytes().ct_eq(came));
             if is_theirs { Some(Arc::clone(reader)) } else { found }
         })

@@ -55,6 +55,11 @@ impl Sessions {
         secret
     }
 
+    /// Ends the sessions of readers who are not to be kept.
+    pub(super) fn keep(&self, is_kept: impl Fn(&Reader) -> bool) {
+        self.open().retain(|_, session| is_kept(&session.reader));
+    }
+
     /// Whose session a request belongs to.
     pub(super) fn holder(&self, headers: &HeaderMap) -> Option<Arc<Reader>> {
         let digest = digest(headers)?;

@@ -54,6 +54,18 @@ impl Process {
         String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
     }
 
+    /// Reads what systemd was told so far, as systemd does: the daemon waits when nobody reads for long.
+    pub fn told_so_far(&self) -> Vec<String> {
+        self.notifications.set_nonblocking(true).expect("a socket can be set so");
+        let mut told = Vec::new();
+        let mut buffer = [0; 256];
+        while let Ok(length) = self.notifications.recv(&mut buffer) {
+            told.push(String::from_utf8_lossy(&buffer[..length]).trim().to_owned());
+        }
+        self.notifications.set_nonblocking(false).expect("a socket can be set so");
+        told
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
