@@ -24,7 +24,7 @@ pub fn trusted(region_url: &str) -> Option<Region> {
     if !scheme.eq_ignore_ascii_case("https") {
         return None;
     }
-    Region::parse(host).ok().filter(is_vonages)
+    Region::parse(&host).ok().filter(|region| region.as_str() == host && is_vonages(region))
 }
 
 /// Whether the host is one of Vonage's.

@@ -8,9 +8,10 @@ use conversationd::simulator::{Call, Pace};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::interpret::{CONVERSATION, arrival, history, instant};
-use crate::support::daemon::{TestDaemon, World};
+use crate::support::daemon::{PATIENCE, TestDaemon, World};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -209,6 +210,7 @@ const SECRET: &str = "s3cr3t";
 #[tokio::test]
 async fn a_secret_in_an_address_or_header_is_in_the_raw_webhook_and_nowhere_else() {
     let daemon = unsigned().await;
+    let mut stream = daemon.get_unread("/v1/stream").await.unwrap();
     let addresses = [
         "wss://bot:s3cr3t@bot.example.com/stream?t=s3cr3t#s3cr3t",
         "WSS://s3cr3t@bot.example.com:8443/stream",
@@ -263,6 +265,13 @@ async fn a_secret_in_an_address_or_header_is_in_the_raw_webhook_and_nowhere_else
     for query in ["number=*s3cr3t", "number=s3cr3t*", "number=*t=s3cr3t", "user=s3cr3t", "number=s3cr3t"] {
         assert_eq!(found(&daemon, query).await, Vec::<String>::new(), "{query}");
     }
+    let last = format!("{{\"id\":\"CON-{}\",\"status\":\"failed\"", sides.len());
+    let mut told = String::new();
+    while !told.contains(&last) {
+        let chunk = timeout(PATIENCE, stream.chunk()).await.expect("the stream goes on").unwrap();
+        told.push_str(std::str::from_utf8(&chunk.expect("it has no end")).unwrap());
+    }
+    assert!(told.contains("bot.example.com") && !told.contains(SECRET), "{told}");
     let whole = utf8_percent_encode(addresses[0], NON_ALPHANUMERIC).to_string();
     assert!(found(&daemon, &format!("number={whole}")).await.contains(&"CON-1".to_owned()));
     assert!(found(&daemon, "number=wss://bot.example.com*").await.contains(&"CON-1".to_owned()));
