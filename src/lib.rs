@@ -58,7 +58,8 @@
 //! [`http::query::routes`] lists every path with the scope that opens it; [`http::auth`] decides by a token, or by
 //! the session that a browser began with one. [`http::query`] reads derived rows through the store's read-only
 //! connections, which never wait for the writer. The rows were made by [`flow::derive`], which interprets each
-//! conversation whose revision has moved. Whether a conversation is over may depend on the moment, so that is
+//! conversation whose revision has moved; what of somebody else's text may be shown or searched,
+//! [`domain::disclosure`] decides there, for every source. Whether a conversation is over may depend on the moment, so that is
 //! decided when it is asked.
 //!
 //! The pages of a browser, [`http`]'s `page`, show those same answers.

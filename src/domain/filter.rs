@@ -9,6 +9,7 @@ use super::conversation::{CaptureState, State};
 use super::ids::ApplicationId;
 use super::instant;
 use super::number::Pattern;
+use super::visible::visible;
 
 /// What every conversation of a list has in common. Each condition that is there holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -97,7 +98,7 @@ impl Filter {
             number: pattern(read("number"))?,
             from: pattern(read("from"))?,
             to: pattern(read("to"))?,
-            user: read("user").map(|condition| condition.text),
+            user: read("user").map(|condition| visible(&condition.text).into_owned()),
             state: read("state").map(Condition::state).transpose()?,
             capture: read("capture").map(Condition::capture).transpose()?,
             status: read("status").map(|condition| condition.text.to_lowercase()),

@@ -11,10 +11,13 @@ pub fn text(instant: Timestamp) -> String {
     format!("{instant:.3}")
 }
 
+/// The last instant that can be stored: the last of all has a fraction that microseconds do not hold.
+const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
+
 /// So long after `at`, or the last instant there is: what a webhook or document names may lie anywhere.
 #[must_use]
 pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
+    at.checked_add(by).unwrap_or(LAST).min(LAST)
 }
 
 /// The longest call that Vonage carries.
@@ -82,6 +85,16 @@ pub fn serialize_option<S: Serializer>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_later_than_what_can_be_stored() {
+        for at in [Timestamp::MAX, LAST, Timestamp::MIN] {
+            let later = later(at, SignedDuration::from_secs(60));
+            assert_eq!(Timestamp::from_microsecond(later.as_microsecond()).ok(), Some(later), "{at}");
+        }
+        assert_eq!(later(Timestamp::MAX, SignedDuration::ZERO), LAST);
+        assert_eq!(LAST.as_second(), Timestamp::MAX.as_second());
+    }
 
     #[test]
     fn an_instant_is_absolute_a_day_or_so_long_ago() {

@@ -5,13 +5,14 @@ use conversationd::domain::arrival::{Endpoint, Origin};
 use conversationd::domain::clock::{Clock as _, SystemClock};
 use conversationd::flow::interpret::interpret;
 use conversationd::simulator::{Call, Pace};
+use jiff::SignedDuration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::interpret::{CONVERSATION, arrival, history, instant};
-use crate::support::daemon::{PATIENCE, TestDaemon, World};
+use crate::support::daemon::{PATIENCE, TestDaemon, World, standing_still_at};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -361,29 +362,40 @@ async fn an_instant_that_is_none_is_that_of_receipt_and_says_so() {
 
 #[tokio::test]
 async fn an_instant_far_off_hides_no_other_call_and_keeps_none_live() {
-    let daemon = unsigned().await;
-    let now = || SystemClock.now().to_string();
-    let ahead = json!({"timestamp": "2096-03-09T10:15:41.902Z"});
-    post(&daemon, "/webhooks/event", &event("CON-1", "leg-1", "started", &ahead)).await;
-    post(&daemon, "/webhooks/event", &event("CON-1", "leg-1", "completed", &ahead)).await;
-    let far = daemon.wait_for("CON-1", has_status("completed")).await;
-    assert_eq!((&far["state"], &far["legs"][0]["statuses"][0]["at"]), (&json!("ended"), &ahead["timestamp"]));
-    // What seems to follow a `busy` in years does not keep the call live until then.
-    post(&daemon, "/webhooks/event", &event("CON-2", "leg-1", "answered", &ahead)).await;
-    post(&daemon, "/webhooks/event", &event("CON-2", "leg-1", "cancelled", &json!({"timestamp": now()})))
-        .await;
-    let settling = daemon.wait_for("CON-2", has_status("cancelled")).await;
-    assert_eq!(settling["legs"][0]["statuses"].as_array().unwrap().len(), 2);
-    post(&daemon, "/webhooks/event", &event("CON-3", "leg-1", "completed", &json!({"timestamp": ""}))).await;
-    daemon.wait_for("CON-3", has_status("completed")).await;
-    post(&daemon, "/webhooks/event", &event("CON-4", "leg-1", "completed", &json!({"timestamp": now()})))
-        .await;
-    daemon.wait_for("CON-4", has_status("completed")).await;
-    assert_eq!(found(&daemon, "").await, ["CON-4", "CON-3", "CON-2", "CON-1"]);
-    assert_eq!(found(&daemon, "since=1h").await.len(), 4);
+    let (world, clock) = standing_still_at("2026-03-09T10:15:30Z");
+    let daemon = World { signatures: "off", ..world }.start().await;
+    let send = async |id: &str, status: &str, timestamp: &str| {
+        let body = event(id, "leg-1", status, &json!({"timestamp": timestamp}));
+        post(&daemon, "/webhooks/event", &body).await;
+        daemon.wait_for(id, has_status(status)).await
+    };
+    let ahead = "2096-03-09T10:15:41.902Z";
+    send("CON-1", "started", ahead).await;
+    let far = send("CON-1", "completed", ahead).await;
+    assert_eq!((&far["state"], &far["legs"][0]["statuses"][0]["at"]), (&json!("ended"), &json!(ahead)));
+    for instant in ["started_at", "ended_at"] {
+        assert_eq!(far[instant], "2026-03-09T10:15:30.000Z", "{instant}");
+    }
+    // What seems to follow a `cancelled` in years does not keep the call live until then.
+    clock.advance(SignedDuration::from_secs(1));
+    send("CON-2", "answered", ahead).await;
+    send("CON-2", "cancelled", "2026-03-09T10:15:31Z").await;
+    clock.advance(SignedDuration::from_secs(1));
+    send("CON-3", "completed", "").await;
+    clock.advance(SignedDuration::from_secs(1));
+    send("CON-4", "completed", "0001-01-01T00:00:00Z").await;
+    clock.advance(SignedDuration::from_secs(1));
+    send("CON-5", "completed", "2026-03-09T10:15:34Z").await;
+    let newest_first = ["CON-5", "CON-4", "CON-3", "CON-2", "CON-1"];
+    assert_eq!(found(&daemon, "").await, newest_first);
+    assert_eq!(found(&daemon, "since=1h").await, newest_first);
     assert_eq!(found(&daemon, "since=2090-01-01").await, Vec::<String>::new());
+    clock.advance(SignedDuration::from_secs(1));
     let stats = daemon.get("/v1/stats").await.json();
-    assert_eq!(stats["conversations"]["total"], 4, "{stats}");
+    assert_eq!(stats["conversations"]["total"], 5, "{stats}");
+    daemon.advance(&clock, SignedDuration::from_mins(2));
+    assert_eq!(found(&daemon, "state=live").await, Vec::<String>::new());
+    assert_eq!(daemon.get("/v1/conversations/CON-2").await.json()["state"], "ended");
 }
 
 // === who is gone

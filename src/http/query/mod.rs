@@ -48,6 +48,7 @@ use crate::domain::clock::Clock;
 use crate::domain::conversation::Interpretation;
 use crate::domain::ids::ConversationId;
 use crate::domain::stats::Backlog;
+use crate::domain::visible::visible;
 use crate::store::Store;
 use stream::Streams;
 
@@ -156,7 +157,7 @@ impl Query {
 
     /// The conversation that a path names: by its own id, or by a leg's or member's.
     async fn named(&self, id: &str) -> Result<ConversationId, Problem> {
-        let found = self.store.resolve(id).await?;
+        let found = self.store.resolve(&visible(id)).await?;
         found.ok_or_else(|| {
             Problem::not_found("no conversation, leg or member has this id, or none was heard of yet")
         })
