@@ -208,9 +208,9 @@ fn method(endpoint: Endpoint, method: &HttpMethod) -> Result<Method, Problem> {
     }
 }
 
-/// `application/json`, or a type built on it, whatever its parameters.
+/// `application/json`, or a type built on it, whatever its parameters; also where a proxy wrote it twice.
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = content_type.split([';', ',']).next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json") || {
         let essence = essence.to_ascii_lowercase();
         essence.starts_with("application/") && essence.ends_with("+json")

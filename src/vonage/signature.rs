@@ -85,12 +85,20 @@ pub struct Verified {
 
 #[derive(Deserialize)]
 struct Claims {
-    iat: Number,
-    exp: Option<Number>,
+    iat: Moment,
+    exp: Option<Moment>,
     iss: String,
     api_key: Option<String>,
     application_id: Option<String>,
     payload_hash: Option<String>,
+}
+
+/// Seconds since 1970, as a number or as its text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Moment {
+    Number(Number),
+    Text(String),
 }
 
 impl Verifier {
@@ -122,7 +130,7 @@ impl Verifier {
             .ok_or(Refusal::WrongSubject)?;
         claims.check_time(now)?;
         let query = claims.check_content(message.into())?;
-        let application_id = claims.application_id.is_some().then(|| signer.application_id.clone());
+        let application_id = claims.application_id().is_some().then(|| signer.application_id.clone());
         Ok(Verified { application_id, query })
     }
 }
@@ -166,19 +174,26 @@ impl Signer {
             (Some(_), None) => false,
         };
         let application = claims
-            .application_id
-            .as_ref()
+            .application_id()
             .is_none_or(|id| equal(id.as_bytes(), self.application_id.as_str().as_bytes()));
         claims.iss == "Vonage" && account && application
     }
 }
 
 impl Claims {
+    /// An empty one is none.
+    fn application_id(&self) -> Option<&str> {
+        self.application_id.as_deref().filter(|id| !id.is_empty())
+    }
+
     fn check_time(&self, now: Timestamp) -> Result<(), Refusal> {
-        let issued = seconds(&self.iat).ok_or(Refusal::WrongTime)?;
+        let issued = self.iat.seconds().ok_or(Refusal::WrongTime)?;
         let distance = now.as_second().checked_sub(issued).ok_or(Refusal::WrongTime)?;
-        let expired =
-            self.exp.as_ref().and_then(seconds).is_some_and(|exp| exp < now.as_second() - TOLERANCE_SECONDS);
+        let expired = self
+            .exp
+            .as_ref()
+            .and_then(Moment::seconds)
+            .is_some_and(|exp| exp < now.as_second() - TOLERANCE_SECONDS);
         if expired || distance.unsigned_abs() > TOLERANCE_SECONDS.unsigned_abs() {
             return Err(Refusal::WrongTime);
         }
@@ -209,7 +224,7 @@ impl Claims {
 }
 
 fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.trim().split_once(' ')?;
+    let (scheme, token) = authorization.trim().split_once([' ', '\t'])?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
@@ -225,12 +240,17 @@ fn claims(token: &str, key: &DecodingKey) -> Option<Claims> {
     jsonwebtoken::decode(token, key, &validation).ok().map(|decoded| decoded.claims)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a float too large for an instant saturates, and is refused"
-)]
-fn seconds(number: &Number) -> Option<i64> {
-    number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
+impl Moment {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float too large for an instant saturates, and is refused"
+    )]
+    fn seconds(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64)),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
 }
 
 fn equal(left: &[u8], right: &[u8]) -> bool {

@@ -2,7 +2,7 @@
 //! of the URL (Vonage's support article 19033783342876). What proxies add to a URL is not in it, and of what is not
 //! known of Vonage's way to write it, each way is tried.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::iter;
 
 use serde_json::value::RawValue;
@@ -84,7 +84,8 @@ pub(super) fn covered(query: &str, payload_hash: &Digest) -> Option<String> {
             let selected: Vec<&Parameter<'_>> = selection.iter().map(|place| &parameters[*place]).collect();
             is_hash_of(payload_hash, written(&selected, *spelling).as_bytes())
         })?;
-    let hidden = selection.iter().filter(|place| !places.counts(**place));
+    let counting = places.counting();
+    let hidden = selection.iter().filter(|place| !counting.contains(place));
     Some(hidden.fold(query.to_owned(), |query, place| format!("{query}&{}", parameters[*place].encoded)))
 }
 
@@ -111,8 +112,8 @@ impl Places {
     }
 
     /// Of a parameter that stands twice the last counts.
-    fn counts(&self, place: usize) -> bool {
-        self.0.iter().any(|places| places.last() == Some(&place))
+    fn counting(&self) -> HashSet<usize> {
+        self.0.iter().filter_map(|places| places.last().copied()).collect()
     }
 
     /// The parameters that may have been signed: all, and Vonage's alone; with the last of each name, and then with

@@ -97,7 +97,8 @@ fn the_header_must_be_a_bearer_token() {
     let good = token(&claims(), SECRET);
     let verify =
         |authorization: &str| verifier().verify(Some(authorization), &post(BODY), now()).map(application_of);
-    for authorization in [format!("bearer {good}"), format!("  BEARER   {good} ")] {
+    for authorization in [format!("bearer {good}"), format!("  BEARER   {good} "), format!("Bearer\t{good}")]
+    {
         assert_eq!(verify(&authorization), Ok(Some(application(APPLICATION))), "{authorization}");
     }
     for authorization in ["", "Bearer", "Bearer  ", good.as_str(), &format!("Basic {good}")] {
@@ -117,6 +118,9 @@ fn a_token_holds_for_five_minutes_either_way() {
         (json!(NOW - 301), false),
         (json!(NOW + 301), false),
         (json!(1_773_051_344.75), true),
+        (json!("1773051344"), true),
+        (json!("1773051043"), false),
+        (json!("now"), false),
         (json!(i64::MIN), false),
         (json!(i64::MAX), false),
         (json!(1e300), false),
