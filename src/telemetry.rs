@@ -7,8 +7,12 @@ use std::io::{IsTerminal, stderr};
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::log_sink::LogLine;
 pub use self::panics::log_panics;
@@ -69,19 +73,28 @@ static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 /// # Errors
 /// When the filter cannot be read.
 pub fn start_logs(filter: &str) -> Result<(), ParseError> {
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
+    let is_terminal = stderr().is_terminal();
+    let lines = layer()
         .with_writer(|| LogLine)
         // They would be written with `eprintln!`, which blocks and panics.
         .log_internal_errors(false)
-        .with_ansi(stderr().is_terminal());
-    // Only the first of a process is heard: tests start several daemons.
-    let _ = if stderr().is_terminal() {
-        logs.with_target(false).compact().try_init()
+        .with_ansi(is_terminal);
+    let lines = if is_terminal {
+        lines.with_target(false).compact().boxed()
     } else {
-        logs.json().flatten_event(true).try_init()
+        lines.json().flatten_event(true).boxed()
     };
+    let filtered = registry().with(EnvFilter::try_new(filter)?).with(filter_fn(is_clean));
+    // Only the first of a process is heard: tests start several daemons.
+    let _ = filtered.with(lines).try_init();
     Ok(())
+}
+
+/// Whether an event holds no more than this program answers for: at their most talkative, libraries log the paths of
+/// requests, and what they send.
+fn is_clean(event: &Metadata<'_>) -> bool {
+    let is_own = event.target() == "conversationd" || event.target().starts_with("conversationd::");
+    is_own || *event.level() <= Level::DEBUG
 }
 
 /// Writes text to standard error, behind the log lines so far. Never fails and never waits.

@@ -294,6 +294,54 @@ async fn a_session_opens_what_its_token_opens_until_it_ends() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_the_session_that_opened_it() {
+    let (world, clock) = standing_still_at("2026-03-09T10:15:30Z");
+    let daemon = World { query: tokens(), signatures: "off", ..world }.start().await;
+    let [first, second] = [
+        sign_in(&daemon, token_of(Scope::Read), &[]).await,
+        sign_in(&daemon, token_of(Scope::Read), &[]).await,
+    ];
+    let open = async |name: &str, value: &str| daemon.get_raw("/v1/stream", name, value).await;
+    let signed_out = open("cookie", &cookie(&first)).await;
+    let expired = open("cookie", &cookie(&second)).await;
+    let mut held = open("authorization", &format!("Bearer {}", token_of(Scope::Read))).await;
+    // Each begins with its place, without an event.
+    assert!(held.chunk().await.unwrap().is_some());
+    let ended = async |mut stream: reqwest::Response| {
+        let reading = async { while stream.chunk().await.unwrap().is_some() {} };
+        tokio::time::timeout(PATIENCE, reading).await.expect("the stream ends");
+    };
+    daemon.ask(Method::POST, "/sign-out", &[("cookie", &cookie(&first))], "").await;
+    ended(signed_out).await;
+    daemon.advance(&clock, SignedDuration::from_hours(12));
+    ended(expired).await;
+    assert_eq!(daemon.post_event(r#"{"conversation_uuid":"CON-1"}"#).await.status, StatusCode::NO_CONTENT);
+    let told = tokio::time::timeout(PATIENCE, held.chunk()).await.expect("a token's goes on");
+    assert!(told.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn nobody_in_between_keeps_an_answer_or_takes_it_for_something_else() {
+    let (daemon, _) = guarded().await;
+    for path in [
+        "/v1/conversations",
+        "/v1/conversations?format=csv",
+        "/v1/conversations?format=ndjson",
+        "/v1/gaps",
+        "/v1/stats",
+        "/v1/nowhere",
+        "/metrics",
+        "/",
+    ] {
+        let reply = with_token(&daemon, path, token_of(Scope::Read)).await;
+        assert_eq!(reply.headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(reply.headers["cache-control"], "no-store", "{path}");
+    }
+    let refused = daemon.get("/v1/conversations").await;
+    assert_eq!(refused.headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
 async fn a_wrong_token_is_told_on_the_form_and_not_repeated() {
     let (daemon, _) = guarded().await;
     let reply = sign_in(&daemon, "cvd_mistyped", &[]).await;

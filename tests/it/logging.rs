@@ -151,6 +151,35 @@ async fn what_a_late_reader_of_the_log_finds_is_whole_to_the_last_line() {
     assert!(log.lines().last().unwrap().contains("\"stopped\""), "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn however_much_is_logged_no_number_is() {
+    let place = place();
+    let log = place.directory.path().join("log");
+    let process = Process::start_logging_to(
+        place.directory.path(),
+        File::create(&log).unwrap(),
+        "export RUST_LOG=trace,tower_http=trace",
+    );
+    assert_eq!(process.told(), "READY=1");
+    let number = "447700900123";
+    let url = |port: u16, path: &str| format!("http://127.0.0.1:{port}{path}");
+    for url in [
+        url(place.private, &format!("/v1/conversations/{number}")),
+        url(place.private, &format!("/v1/conversations?number={number}")),
+        url(place.public, &format!("/webhooks/answer?to={number}&conversation_uuid=CON-1&uuid=1")),
+    ] {
+        place.http.get(url).send().await.unwrap();
+    }
+    let event = format!(r#"{{"status":"started","uuid":"1","conversation_uuid":"CON-1","to":"{number}"}}"#);
+    assert_eq!(place.post("event", &event).await, StatusCode::NO_CONTENT);
+    process.signal("TERM");
+    assert!(process.ended().success());
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("\"DEBUG\""), "the level is in force: {log}");
+    let line = log.lines().find(|line| line.contains(number));
+    assert_eq!(line, None);
+}
+
 #[test]
 fn a_command_that_fails_and_cannot_say_so_ends_with_its_code() {
     let directory = tempfile::tempdir().unwrap();

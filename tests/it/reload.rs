@@ -139,6 +139,9 @@ async fn sighup_reads_ncco_tokens_and_limits_again() {
     let cookie = place.sign_in(OLD_TOKEN).await;
     let session = (COOKIE.as_str(), cookie.as_str());
     assert_eq!(place.get("/v1/conversations", session).await, StatusCode::OK);
+    let url = format!("http://127.0.0.1:{}/v1/stream", place.private);
+    let mut stream = place.http.get(url).bearer_auth(OLD_TOKEN).send().await.unwrap();
+    assert_eq!(stream.status(), StatusCode::OK);
     let changed = r#"[{"action":"talk","text":"Changed."}]"#;
     place.write("ncco.json", changed);
     place.change(&token_line(OLD_TOKEN), &token_line(NEW_TOKEN));
@@ -152,6 +155,8 @@ async fn sighup_reads_ncco_tokens_and_limits_again() {
     assert_eq!(place.get_as(OLD_TOKEN).await, StatusCode::UNAUTHORIZED);
     assert_eq!(place.get("/v1/conversations", session).await, StatusCode::UNAUTHORIZED, "the session ended");
     assert_eq!(place.get_as(NEW_TOKEN).await, StatusCode::OK);
+    let reading = async { while stream.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(PATIENCE, reading).await.expect("the stream of the old token ends");
     let told = place.wait_for_log("the configuration was reloaded", 1).await;
     assert_eq!(told[0]["changed"], "answer.ncco_file, query.tokens, webhooks.max_body_bytes");
     assert!(place.logged("changed settings take effect after a restart only").is_empty());

@@ -76,6 +76,12 @@ impl Access {
         }
     }
 
+    /// What lets this request in now, to be asked for again while its answer goes on.
+    pub(super) fn admission(self: Arc<Self>, reader: Option<Arc<Reader>>, headers: &HeaderMap) -> Admission {
+        let session = if bearer(headers).is_none() { Sessions::named(headers) } else { None };
+        Admission { access: self, reader, session }
+    }
+
     /// Begins a session for whoever holds the token. Returns the secret of the session.
     pub(super) fn sign_in(&self, token: &str, peer: IpAddr) -> Result<Token, Refusal> {
         let reader = self.holder(token.trim().as_bytes(), peer)?;
@@ -99,6 +105,25 @@ impl Access {
             let is_theirs = bool::from(reader.digest.as_bytes().ct_eq(came));
             if is_theirs { Some(Arc::clone(reader)) } else { found }
         })
+    }
+}
+
+/// What a request was let in by.
+#[derive(Debug)]
+pub(super) struct Admission {
+    access: Arc<Access>,
+    /// Whose token it was; `None` where none was needed.
+    reader: Option<Arc<Reader>>,
+    /// The session that stood for it.
+    session: Option<Digest>,
+}
+
+impl Admission {
+    /// Whether the same would be let in now: the token is still one, and the session is not over.
+    pub(super) fn holds(&self) -> bool {
+        let Some(reader) = &self.reader else { return self.access.is_open() };
+        self.access.readers.load().contains(reader)
+            && self.session.is_none_or(|session| self.access.sessions.lasts(&session))
     }
 }
 

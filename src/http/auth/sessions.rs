@@ -60,6 +60,17 @@ impl Sessions {
         self.open().retain(|_, session| is_kept(&session.reader));
     }
 
+    /// The session that a request belongs to, by its digest.
+    pub(super) fn named(headers: &HeaderMap) -> Option<Digest> {
+        digest(headers)
+    }
+
+    /// Whether a session is open.
+    pub(super) fn lasts(&self, session: &Digest) -> bool {
+        let now = self.clock.now();
+        self.open().get(session).is_some_and(|session| session.ends_at > now)
+    }
+
     /// Whose session a request belongs to.
     pub(super) fn holder(&self, headers: &HeaderMap) -> Option<Arc<Reader>> {
         let digest = digest(headers)?;

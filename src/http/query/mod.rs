@@ -24,6 +24,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequestParts, Path, Request};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
@@ -36,6 +38,7 @@ use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::answer_bounds::AnswerBounds;
 use super::auth::Access;
@@ -54,6 +57,10 @@ use stream::Streams;
 
 /// Paths that must be answered however busy the others are, and the stream, which has bounds of its own.
 const OUTSIDE_BOUNDS: [&str; 4] = ["/livez", "/readyz", "/metrics", "/v1/stream"];
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// What the private listener works with.
 #[derive(Debug, Clone)]
@@ -135,6 +142,9 @@ impl Query {
         let routes = routes().into_iter().fold(Router::new(), add);
         routes
             .fallback(problem::no_such_path)
+            // Numbers and names are for whoever asked, and for no cache in between; and they are what they say they are.
+            .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, NO_STORE))
+            .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, NOSNIFF))
             // A better one would take megabytes for each answer that is being read.
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
             .layer(from_fn(answer_time::bound))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{Extensions, HeaderMap};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -16,8 +16,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::super::auth::Admission;
 use super::super::cursor::Cursor;
 use super::super::problem::Problem;
+use super::super::request_log::ReadBy;
 use super::Query;
 use super::openapi::Problems;
 use super::parameters::Parameters;
@@ -101,6 +103,7 @@ impl Streams {
 pub(super) async fn follow(
     State(query): State<Query>,
     mut parameters: Parameters,
+    extensions: Extensions,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wanted = Wanted::of(&mut parameters)?;
@@ -113,7 +116,9 @@ pub(super) async fn follow(
     };
     let admitted = query.streams.admit()?;
     let (sender, mut events) = mpsc::channel(WAITING);
-    let follower = Follower { store: query.store, clock: query.clock, wanted, place };
+    let reader = extensions.get::<ReadBy>().map(|ReadBy(reader)| Arc::clone(reader));
+    let admission = query.access.admission(reader, &headers);
+    let follower = Follower { store: query.store, clock: query.clock, wanted, place, admission };
     query.streams.feed(admitted, follower, Outlet(sender));
     let events =
         stream::poll_fn(move |context| events.poll_recv(context).map(|event| event.map(Ok::<_, Infallible>)));
@@ -173,6 +178,7 @@ struct Follower {
     clock: Arc<dyn Clock>,
     wanted: Wanted,
     place: Place,
+    admission: Admission,
 }
 
 impl Follower {
@@ -198,6 +204,9 @@ impl Follower {
 
     /// Tells what has happened since, up to a batch. Returns how much was read.
     async fn tell(&mut self, outlet: &Outlet) -> Result<usize, End> {
+        if !self.admission.holds() {
+            return Err(End::ReaderLeftOut);
+        }
         let changes = self.store.changes(self.place, BATCH).await?;
         let read = changes.len();
         for Change { place, news } in changes {
@@ -259,6 +268,8 @@ impl Outlet {
 enum End {
     ReaderGone,
     ReaderSlow,
+    /// The session is over, or the token is none any more.
+    ReaderLeftOut,
     Unreadable(StoreError),
 }
 
@@ -271,7 +282,7 @@ impl From<StoreError> for End {
 impl End {
     fn report(self) {
         match self {
-            Self::ReaderGone => {}
+            Self::ReaderGone | Self::ReaderLeftOut => {}
             Self::ReaderSlow => metrics::counter!("conversationd_streams_dropped_total").increment(1),
             Self::Unreadable(error) => tracing::error!(%error, "a stream ended: the store could not be read"),
         }
