@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::conversation::Interpretation;
-use super::visible::visible;
+use super::visible::typed;
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
@@ -51,10 +51,15 @@ const MAX_ENCODINGS: usize = 8;
 /// query, no fragment, no parameter that is not known to be harmless; and no longer than any party's.
 #[must_use]
 pub fn shown(text: &str) -> Cow<'_, str> {
-    let visible = visible(text);
-    let decoded = decoded(&visible);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+');
+    if text.len() <= MAX_BYTES && text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    // As it would be typed: what looks like an address is one, however wide its colon.
+    let typed = typed(text);
+    let decoded = decoded(&typed);
     let clean = without_secrets(&decoded);
-    let is_clean = clean == *visible && text.len() <= MAX_BYTES;
+    let is_clean = clean == *typed && text.len() <= MAX_BYTES;
     if is_clean { Cow::Borrowed(text) } else { Cow::Owned(shortened(clean)) }
 }
 
@@ -325,6 +330,8 @@ mod tests {
             ("wss%3A%2F%2Fbot%3As3cr3t%40bot.example.com", "wss://bot.example.com"),
             ("wss%253A%252F%252Fbot%253As3cr3t%2540bot.example.com", "wss://bot.example.com"),
             ("w\u{200b}ss://bot:s3cr3t@bot.example.com", "wss://bot.example.com"),
+            ("\u{ff57}ss\u{ff1a}//bot\u{ff1a}s3cr3t\u{ff20}bot.example.com", "wss://bot.example.com"),
+            ("wss//bot:s3cr3t@bot.example.com", "wss@bot.example.com"),
             ("wss:\\\\bot:s3cr3t@bot.example.com\\stream?a", "wss://bot.example.com/stream"),
             ("wss:bot:s3cr3t@bot.example.com", "wss:bot.example.com"),
             ("//bot:s3cr3t@bot.example.com/a?b", "//bot.example.com/a"),

@@ -208,46 +208,29 @@ async fn found(daemon: &TestDaemon, query: &str) -> Vec<String> {
 /// What must stand nowhere but in the bodies as received.
 const SECRET: &str = "s3cr3t";
 
+/// Where a bot is, with secrets in every place and spelling.
+const ADDRESSES: [&str; 9] = [
+    "wss://bot:s3cr3t@bot.example.com/stream?t=s3cr3t#s3cr3t",
+    "WSS://s3cr3t@bot.example.com:8443/stream",
+    "wss://bot.example.com?s3cr3t",
+    "wss:%2F%2Fbot:s3cr3t@bot.example.com%2Fstream%3Ft=s3cr3t",
+    "w\u{200b}ss://bot:s3cr3t@bot.example.com/stream",
+    "\u{ff57}ss\u{ff1a}//bot:s3cr3t@bot.example.com/stream",
+    "bot.example.com/stream?token=s3cr3t",
+    "sip:agent7:s3cr3t@bot.example.com;token=s3cr3t?X-Token=s3cr3t",
+    "{\"type\":\"websocket\",\"uri\":\"wss://bot:s3cr3t@bot.example.com\",\"headers\":{\"x\":\"s3cr3t\"}}",
+];
+
 #[tokio::test]
 async fn a_secret_in_an_address_or_header_is_in_the_raw_webhook_and_nowhere_else() {
     let daemon = unsigned().await;
     let mut stream = daemon.get_unread("/v1/stream").await.unwrap();
-    let addresses = [
-        "wss://bot:s3cr3t@bot.example.com/stream?t=s3cr3t#s3cr3t",
-        "WSS://s3cr3t@bot.example.com:8443/stream",
-        "wss://bot.example.com?s3cr3t",
-        "wss:%2F%2Fbot:s3cr3t@bot.example.com%2Fstream%3Ft=s3cr3t",
-        "w\u{200b}ss://bot:s3cr3t@bot.example.com/stream",
-        "bot.example.com/stream?token=s3cr3t",
-        "sip:agent7:s3cr3t@bot.example.com;token=s3cr3t?X-Token=s3cr3t",
-        "{\"type\":\"websocket\",\"uri\":\"wss://bot:s3cr3t@bot.example.com\",\"headers\":{\"x\":\"s3cr3t\"}}",
-    ];
-    let mut sides: Vec<Value> = addresses.iter().map(|address| json!(address)).collect();
-    let endpoint = json!({"type": "websocket", "uri": addresses[0], "headers": {"x": SECRET}});
+    let mut sides: Vec<Value> = ADDRESSES.iter().map(|address| json!(address)).collect();
+    let endpoint = json!({"type": "websocket", "uri": ADDRESSES[0], "headers": {"x": SECRET}});
     sides.extend([endpoint.clone(), json!([endpoint])]);
     for (number, side) in sides.iter().enumerate() {
         let (conversation, leg) = (format!("CON-{}", number + 1), format!("leg-{number}"));
-        let more = json!({
-            "from": side, "to": side, "headers": {"authorization": "Bearer s3cr3t"}, "timestamp": null,
-            "detail": format!("could not reach {}", addresses[0]), "endpoint": [endpoint],
-        });
-        for status in ["started", "failed"] {
-            post(&daemon, "/webhooks/event", &event(&conversation, &leg, status, &more)).await;
-        }
-        let odd = json!({"from": side, "direction": side, "price": addresses[0]});
-        post(&daemon, "/webhooks/event", &event(&conversation, addresses[0], addresses[0], &odd)).await;
-        let fallback = json!({
-            "reason": "Authorization: Bearer s3cr3t", "from": side, "to": side, "uuid": leg,
-            "conversation_uuid": conversation, "original_request": {"url": addresses[0], "type": "answer"},
-        });
-        post(&daemon, "/webhooks/fallback", &fallback).await;
-        let joined = json!({
-            "id": 1, "type": "member:joined", "conversation_id": conversation, "from": "MEM-1",
-            "timestamp": "2026-03-09T10:15:41.000Z",
-            "body": {"user": {"id": "USR-1", "name": addresses[0]},
-                "channel": {"type": "websocket", "id": leg, "to": {"type": "websocket", "uri": addresses[0]}}},
-        });
-        post(&daemon, "/webhooks/rtc", &joined).await;
+        tell_secrets(&daemon, (&conversation, &leg), side).await;
         let told = daemon.wait_for(&conversation, |one| one["members"][0]["id"] == "MEM-1").await;
         let told = daemon.wait_for(&conversation, has_status("failed")).await.to_string() + &told.to_string();
         assert!(told.contains("bot.example.com"), "{side}: {told}");
@@ -273,9 +256,34 @@ async fn a_secret_in_an_address_or_header_is_in_the_raw_webhook_and_nowhere_else
         told.push_str(std::str::from_utf8(&chunk.expect("it has no end")).unwrap());
     }
     assert!(told.contains("bot.example.com") && !told.contains(SECRET), "{told}");
-    let whole = utf8_percent_encode(addresses[0], NON_ALPHANUMERIC).to_string();
+    let whole = utf8_percent_encode(ADDRESSES[0], NON_ALPHANUMERIC).to_string();
     assert!(found(&daemon, &format!("number={whole}")).await.contains(&"CON-1".to_owned()));
     assert!(found(&daemon, "number=wss://bot.example.com*").await.contains(&"CON-1".to_owned()));
+}
+
+/// Sends webhooks of every kind that name an address on both sides, and in places where none belongs.
+async fn tell_secrets(daemon: &TestDaemon, (conversation, leg): (&str, &str), side: &Value) {
+    let more = json!({
+        "from": side, "to": side, "headers": {"authorization": "Bearer s3cr3t"}, "timestamp": null,
+        "detail": format!("could not reach {}", ADDRESSES[0]), "endpoint": [{"type": "websocket", "uri": ADDRESSES[0]}],
+    });
+    for status in ["started", "failed"] {
+        post(daemon, "/webhooks/event", &event(conversation, leg, status, &more)).await;
+    }
+    let odd = json!({"from": side, "direction": side, "price": ADDRESSES[0]});
+    post(daemon, "/webhooks/event", &event(conversation, ADDRESSES[0], ADDRESSES[0], &odd)).await;
+    let fallback = json!({
+        "reason": "Authorization: Bearer s3cr3t", "from": side, "to": side, "uuid": leg,
+        "conversation_uuid": conversation, "original_request": {"url": ADDRESSES[0], "type": "answer"},
+    });
+    post(daemon, "/webhooks/fallback", &fallback).await;
+    let joined = json!({
+        "id": 1, "type": "member:joined", "conversation_id": conversation, "from": "MEM-1",
+        "timestamp": "2026-03-09T10:15:41.000Z",
+        "body": {"user": {"id": "USR-1", "name": ADDRESSES[0]},
+            "channel": {"type": "websocket", "id": leg, "to": {"type": "websocket", "uri": ADDRESSES[0]}}},
+    });
+    post(daemon, "/webhooks/rtc", &joined).await;
 }
 
 async fn no_secret(daemon: &TestDaemon, path: &str) {
