@@ -1,6 +1,7 @@
 //! The reading commands: the same answers as over HTTP, from the store's file.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -8,7 +9,7 @@ use conversationd::simulator::{Action, Call, Fault, Members, Pace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::daemon::{TestDaemon, World, standing_still_at};
+use crate::support::daemon::{TestDaemon, World, standing_still_at, write_configuration};
 
 const TUTORIAL: &str = "CON-bc643220-2542-499a-892e-c982c4150c06";
 
@@ -220,6 +221,54 @@ fn without_an_application_the_configuration_is_what_is_wrong() {
         let output = run(place.path(), arguments, &[]);
         assert_eq!(output.status.code(), Some(78), "{arguments:?}: {}", errors(&output));
         assert!(errors(&output).contains("[[application]]"), "{}", errors(&output));
+    }
+}
+
+#[test]
+fn files_that_would_fail_every_webhook_are_told_of_before_any_comes() {
+    let place = TempDir::new().unwrap();
+    write_configuration(place.path(), &World::default(), "http://127.0.0.1:9");
+    let file = |name: &str| place.path().join(name);
+    let configuration = fs::read_to_string(file("conversationd.toml")).unwrap();
+    // A check that waits for a pipe to be written to would never end.
+    let check = |configuration: &str| {
+        fs::write(file("conversationd.toml"), configuration).unwrap();
+        let check = ["20", env!("CARGO_BIN_EXE_conversationd"), "config", "check", "--config"];
+        let mut command = Command::new("timeout");
+        let output = command.args(check).arg(file("conversationd.toml")).env_remove("RUST_LOG").output();
+        let output = output.expect("timeout is there");
+        (output.status.code(), text(&output) + &errors(&output))
+    };
+    let is_well = |(code, told): (Option<i32>, String)| code == Some(0) && !told.contains("warning");
+    for name in ["private.key", "signature.secret"] {
+        fs::set_permissions(file(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    assert!(is_well(check(&configuration)));
+    let secret = fs::read_to_string(file("signature.secret")).unwrap();
+    for (content, told) in [
+        (format!("\u{feff}{secret}"), "byte order mark"),
+        (format!("\"{secret}\"\n"), "quotes"),
+        (format!("{secret}\n{secret}\n"), "name two files"),
+    ] {
+        fs::write(file("signature.secret"), content).unwrap();
+        let (code, errors) = check(&configuration);
+        assert!(code == Some(78) && errors.contains(told), "{code:?} {errors}");
+    }
+    fs::write(file("signature.secret"), format!("  {secret}\r\n")).unwrap();
+    assert!(is_well(check(&configuration)));
+    fs::set_permissions(file("signature.secret"), fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, errors) = check(&configuration);
+    assert!(code == Some(0) && errors.contains("can be read by every user"), "{code:?} {errors}");
+    assert!(Command::new("mkfifo").arg(file("pipe")).status().unwrap().success());
+    for endless in [file("pipe").display().to_string(), "/dev/zero".to_owned()] {
+        for name in ["private.key", "signature.secret", "ncco.json"] {
+            let own = file(name).display().to_string();
+            let (code, errors) = check(&configuration.replace(&own, &endless));
+            assert!(
+                code == Some(78) && errors.contains("no regular file"),
+                "{endless} {name}: {code:?} {errors}"
+            );
+        }
     }
 }
 
