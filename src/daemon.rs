@@ -23,7 +23,7 @@ use crate::flow::Wake;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
 use crate::flow::forward::Forward;
-use crate::flow::heartbeat::Heartbeat;
+use crate::flow::heartbeat::{self, Heartbeat};
 use crate::flow::outage::Outages;
 use crate::flow::receive::{self, Receiver, Signatures};
 use crate::flow::reconcile::{self, Reconciler};
@@ -288,12 +288,16 @@ impl Wiring {
     /// Starts everything that needs the store.
     async fn start_on(&self, store: Arc<dyn Store>, writer: Writer) -> Result<(), StoreError> {
         let outages = Arc::new(Outages::new(self.wakes.heartbeat.clone()));
-        let (heartbeat, last_beat) = Heartbeat::begin(
-            Arc::clone(&store),
-            Arc::clone(&self.clock),
-            (Arc::clone(&outages), Arc::clone(&self.stalls)),
-            (self.wakes.heartbeat.clone(), self.started_at),
-        )
+        let (heartbeat, last_beat) = Heartbeat::begin(heartbeat::Parts {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&self.clock),
+            outages: Arc::clone(&outages),
+            stalls: Arc::clone(&self.stalls),
+            wake: self.wakes.heartbeat.clone(),
+            fetcher: self.wakes.fetcher.clone(),
+            started_at: self.started_at,
+            longest_pause: self.config.fetch.patience.longest_pause(),
+        })
         .await?;
         let stop = || self.lifecycle.soft_stop().clone();
         self.lifecycle.run_to_the_end("writer", writer.run());
@@ -302,8 +306,8 @@ impl Wiring {
         let deriver = Deriver::new(Arc::clone(&store), webhooks, fetched);
         self.lifecycle.run("deriver", deriver.run(Arc::clone(&self.stalls), stop()));
         if !self.config.applications.is_empty() {
-            self.lifecycle.run("fetcher", self.fetcher(&store, outages).run(stop()));
-            self.start_reconciler(&store, last_beat);
+            self.lifecycle.run("fetcher", self.fetcher(&store, Arc::clone(&outages)).run(stop()));
+            self.start_reconciler(&store, last_beat, outages);
         }
         self.late_routes.set(self.query(&store).router());
         self.store.fill(store);
@@ -363,13 +367,14 @@ impl Wiring {
     }
 
     /// Starts the reconciler, unless it is switched off.
-    fn start_reconciler(&self, store: &Arc<dyn Store>, last_beat: Option<Timestamp>) {
+    fn start_reconciler(&self, store: &Arc<dyn Store>, last_beat: Option<Timestamp>, outages: Arc<Outages>) {
         let Some(interval) = self.config.reconcile_interval else { return };
         let parts = reconcile::Parts {
             store: Arc::clone(store),
             clock: Arc::clone(&self.clock),
             clients: Arc::clone(&self.clients),
             interval,
+            outages,
             last_beat,
             wake: self.wakes.reconciler.clone(),
             found: self.wakes.of_webhooks(),

@@ -11,7 +11,11 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_millis(100);
 
 /// The longest pause between two tries: long enough to spare an API that is down, short enough to catch a
 /// call of ordinary length after it recovers.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How long nothing may be heard of a call that still goes on: as long as the longest call lasts. What is not fetched by
+/// then is given up.
+pub const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long to wait after `failures` failures in a row: 100 ms doubled each time up to 30 s, of which
 /// `jitter` (0 to 1) takes away up to half, so that many conversations do not come back at one moment.
@@ -150,6 +154,8 @@ pub struct Lease {
     /// How urgent the look is. One at a conversation that was never seen goes first as long as there is hope, and
     /// as long as no leg of it was heard to end.
     pub urgency: Urgency,
+    /// When the last webhook came that speaks of it.
+    pub heard_at: Option<Timestamp>,
     /// How many arrivals had asked for this look. More of them at the end mean: look again.
     pub asked: i64,
     /// What is known already.

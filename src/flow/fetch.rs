@@ -1,5 +1,6 @@
 //! Looks at what is due, the most urgent first: lease → look → keep (one transaction) → when next.
 
+mod failing;
 mod fulfil;
 
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use super::schedule::Patience;
+
+use failing::FailureRuns;
 
 use super::Wake;
 use super::outage::Outages;
@@ -69,6 +72,9 @@ pub struct Fetcher {
     strangers: ToldOnce<Option<ApplicationId>>,
     /// The conversations of which nothing can be stored.
     unreadable: ToldOnce<ConversationId>,
+    /// The conversations that Vonage fails by themselves.
+    failed_alone: ToldOnce<ConversationId>,
+    failing: FailureRuns,
 }
 
 /// What the fetcher waits for.
@@ -84,7 +90,13 @@ impl Fetcher {
     /// A fetcher of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, strangers: ToldOnce::default(), unreadable: ToldOnce::default() })
+        Arc::new(Self {
+            parts,
+            strangers: ToldOnce::default(),
+            unreadable: ToldOnce::default(),
+            failed_alone: ToldOnce::default(),
+            failing: FailureRuns::default(),
+        })
     }
 
     /// Works until the stop, and then gives the looks that it has begun some time to finish. Those that it

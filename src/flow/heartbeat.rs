@@ -10,79 +10,104 @@ use tokio_util::sync::CancellationToken;
 use super::Wake;
 use super::outage::Outages;
 use super::stall::Stalls;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{CLOCK_STEP, Clock};
 use crate::domain::gap::{Cause, SHORTEST};
 use crate::store::{Store, StoreError};
 
 /// Between two beats: how much too long the gap that a crash leaves may be. Each is a flush to disk.
 const BEAT: SignedDuration = SignedDuration::from_secs(5);
 
-/// The longest sleep: the machine's clock may have been set.
-const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// The longest sleep: how soon it is noticed that the machine's clock was set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// What a heartbeat works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where it beats.
+    pub store: Arc<dyn Store>,
+    /// Tells the time, and may be set.
+    pub clock: Arc<dyn Clock>,
+    /// What Vonage does not answer.
+    pub outages: Arc<Outages>,
+    /// What the store does not do.
+    pub stalls: Arc<Stalls>,
+    /// Wakes it.
+    pub wake: Wake,
+    /// Wakes who fetches.
+    pub fetcher: Wake,
+    /// When the process began.
+    pub started_at: Timestamp,
+    /// The longest that a fetch may have to wait.
+    pub longest_pause: SignedDuration,
+}
 
 /// Beats.
 #[derive(Debug)]
 pub struct Heartbeat {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    outages: Arc<Outages>,
-    stalls: Arc<Stalls>,
-    wake: Wake,
+    parts: Parts,
     next_beat: Timestamp,
+    /// What the clock said at a time that has passed: from then on both go on together, unless the clock is set.
+    reckoned: (Timestamp, Duration),
     /// A failure is logged once until it is over.
     is_failing: bool,
 }
 
 impl Heartbeat {
-    /// Beats for the first time, in a process that began at `started_at`. The time since a predecessor's last beat becomes a gap, unless it is shorter
+    /// Beats for the first time. The time since a predecessor's last beat becomes a gap, unless it is shorter
     /// than [`SHORTEST`]: a crash leaves one that is up to a beat too long and never one that is too short,
     /// and a restart leaves one too, since Vonage may have given up a webhook meanwhile. What a predecessor left
-    /// open ends with its last beat. What it took to open the store is a gap of its own. A first start on an empty store, and a clock that was set back, leave none.
+    /// open ends with its last beat. What it took to open the store is a gap of its own, and so is the time that is
+    /// lived twice after a clock that was set back. A first start on an empty store leaves none.
     ///
     /// Returns the predecessor's last beat as well.
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub async fn begin(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        (outages, stalls): (Arc<Outages>, Arc<Stalls>),
-        (wake, started_at): (Wake, Timestamp),
-    ) -> Result<(Self, Option<Timestamp>), StoreError> {
-        let now = clock.now();
+    pub async fn begin(parts: Parts) -> Result<(Self, Option<Timestamp>), StoreError> {
+        let (now, store) = (parts.clock.now(), &parts.store);
+        let reckoned = (now, parts.clock.monotonic());
         let last_beat = store.last_beat().await?;
-        if now.duration_since(started_at) > SHORTEST {
-            store.add_gap(Cause::Store, None, started_at, now).await?;
+        if now.duration_since(parts.started_at) > SHORTEST {
+            store.add_gap(Cause::Store, None, parts.started_at, now).await?;
         }
         if let Some(last_beat) = last_beat {
             store.close_gaps(last_beat).await?;
-            let silence = started_at.duration_since(last_beat);
+            let silence = parts.started_at.duration_since(last_beat);
             if silence > SHORTEST {
-                store.add_gap(Cause::Down, None, last_beat, started_at).await?;
+                store.add_gap(Cause::Down, None, last_beat, parts.started_at).await?;
                 let seconds = silence.as_secs();
                 tracing::warn!(seconds, since = %last_beat, "nothing was seen since the last run; it is kept as a gap");
+            } else if silence < -CLOCK_STEP {
+                let seconds = -silence.as_secs();
+                tracing::warn!(seconds, "the clock was set back since the last run; it is kept as a gap");
+                store.add_gap(Cause::Clock, None, parts.started_at, last_beat).await?;
             }
         }
         store.beat(now).await?;
-        let heartbeat =
-            Self { store, clock, outages, stalls, wake, next_beat: now + BEAT, is_failing: false };
-        Ok((heartbeat, last_beat))
+        match pull(&parts, now).await {
+            // The fetcher meets the same damage, and says so.
+            Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok((Self { parts, next_beat: now + BEAT, reckoned, is_failing: false }, last_beat))
     }
 
     /// Works until the stop, and beats one last time.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let now = self.clock.now();
-            let due = self.step(now).await;
-            let sleep = Duration::try_from(due.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
+            let clock = Arc::clone(&self.parts.clock);
+            let checked = self.check_clock().await;
+            let due = self.step(clock.now()).await;
+            self.note(checked.as_ref().err());
+            let sleep = Duration::try_from(due.duration_since(clock.now())).unwrap_or(Duration::ZERO);
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.wake.woken() => {}
+                () = self.parts.wake.woken() => {}
                 () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
             }
         }
         self.next_beat = Timestamp::MIN;
-        self.step(self.clock.now()).await;
+        self.step(self.parts.clock.now()).await;
     }
 
     /// Beats if it is time, and records what was noticed. Returns when the next step is due.
@@ -93,14 +118,35 @@ impl Heartbeat {
         done.ok().flatten().unwrap_or(self.next_beat).min(self.next_beat)
     }
 
+    /// Notices that the clock was set. What is stamped in between cannot be told from what would have been stamped
+    /// otherwise, or nothing is: a gap. And fetches must not wait for an instant that the clock has left behind.
+    ///
+    /// # Errors
+    /// When the store cannot be written. It is noticed again then.
+    pub async fn check_clock(&mut self) -> Result<(), StoreError> {
+        let (now, passed) = (self.parts.clock.now(), self.parts.clock.monotonic());
+        let (at, then) = self.reckoned;
+        let elapsed = SignedDuration::try_from(passed.saturating_sub(then)).unwrap_or(SignedDuration::MAX);
+        let expected = at.saturating_add(elapsed).unwrap_or(Timestamp::MAX);
+        let step = now.duration_since(expected);
+        if step.abs() >= CLOCK_STEP {
+            self.parts.store.add_gap(Cause::Clock, None, now.min(expected), now.max(expected)).await?;
+            pull(&self.parts, now).await?;
+            tracing::warn!(seconds = step.as_secs(), "the machine's clock was set; it is kept as a gap");
+            self.parts.fetcher.wake();
+        }
+        self.reckoned = (now, passed);
+        Ok(())
+    }
+
     async fn beat(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         // A clock that was set back must not silence it.
         if now >= self.next_beat || now + BEAT < self.next_beat {
             self.next_beat = now + BEAT;
-            self.store.beat(now).await?;
+            self.parts.store.beat(now).await?;
         }
-        self.stalls.record(&*self.store, now).await?;
-        self.outages.record(&*self.store, now).await
+        self.parts.stalls.record(&*self.parts.store, now).await?;
+        self.parts.outages.record(&*self.parts.store, now).await
     }
 
     fn note(&mut self, failure: Option<&StoreError>) {
@@ -113,4 +159,11 @@ impl Heartbeat {
         }
         self.is_failing = failure.is_some();
     }
+}
+
+/// Makes due what no pause can have put off so far.
+async fn pull(parts: &Parts, now: Timestamp) -> Result<(), StoreError> {
+    let latest = now.saturating_add(parts.longest_pause).unwrap_or(Timestamp::MAX);
+    while parts.store.pull(now, latest).await? > 0 {}
+    Ok(())
 }

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Wake;
 use crate::domain::gap::{Cause, SHORTEST};
-use crate::domain::ids::{ApplicationId, Region};
+use crate::domain::ids::{ApplicationId, ConversationId, Region};
 use crate::store::{Store, StoreError};
+use crate::vonage::hold::Api;
 
 /// What looks have noticed. Who notices does not wait for the store: [`Outages::record`] tells it.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Host {
     pub application: ApplicationId,
     /// The region whose host it is; `None` for the configured one.
     pub region: Option<Region>,
+    /// Which of its APIs.
+    pub api: Api,
 }
 
 /// What is new of a host.
@@ -43,6 +46,8 @@ pub enum News {
 struct Noticed {
     /// The hosts that do not answer, and since when.
     silent: HashMap<Host, (Cause, Timestamp)>,
+    /// The hosts that have failed one conversation and answered no other since, and since when.
+    suspected: HashMap<Host, (ConversationId, Timestamp)>,
     /// What lasts: some host of the application does not answer.
     lasting: HashMap<Of, Outage>,
     /// What is over and not yet in the store, in the order in which it ended.
@@ -69,6 +74,7 @@ impl Outages {
     /// From `at` on `host` answers, or does not because of `cause`. Returns the news in that, if there is any.
     pub fn observed(&self, host: &Host, cause: Option<Cause>, at: Timestamp) -> Option<News> {
         let mut noticed = self.noticed();
+        noticed.suspected.remove(host);
         let before = noticed.silent.get(host).copied();
         if before.map(|(cause, _)| cause) == cause {
             return None;
@@ -90,6 +96,28 @@ impl Outages {
             Some((_, since)) if cause.is_none() => News::Answers { after: at.duration_since(since) },
             _ => News::Silent,
         })
+    }
+
+    /// From `at` on `host` fails this conversation because of `cause`. Only when it fails another, too, before it answers
+    /// one, it counts as not answering, from the first of the failures on. Returns the news in that, if there is any.
+    pub fn suspected(
+        &self,
+        host: &Host,
+        conversation: &ConversationId,
+        (cause, at): (Cause, Timestamp),
+    ) -> Option<News> {
+        let mut noticed = self.noticed();
+        let since = match noticed.suspected.get(host) {
+            _ if noticed.silent.contains_key(host) => at,
+            Some((failed, since)) if failed != conversation => *since,
+            Some(_) => return None,
+            None => {
+                noticed.suspected.insert(host.clone(), (conversation.clone(), at));
+                return None;
+            }
+        };
+        drop(noticed);
+        self.observed(host, Some(cause), since)
     }
 
     /// Writes what was noticed. One look that fails and the next that does not are no gap: what lasts is

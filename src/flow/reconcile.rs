@@ -8,12 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
+use super::outage::{Host, Outages};
 use crate::domain::call::CallList;
 use crate::domain::clock::Clock;
 use crate::domain::fetch::backoff;
+use crate::domain::gap::Cause;
 use crate::domain::ids::ApplicationId;
 use crate::store::{Store, StoreError};
-use crate::vonage::client::{Calls, Client, NoAnswer};
+use crate::vonage::client::{self, Calls, Client, NoAnswer};
+use crate::vonage::hold::Api;
 
 /// How much of what was listed is listed again: clocks differ, and Vonage may list a call somewhat late.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
@@ -43,6 +46,8 @@ pub struct Parts {
     pub clients: Arc<HashMap<ApplicationId, Client>>,
     /// Between two lists.
     pub interval: SignedDuration,
+    /// Keeps when Vonage did not let calls be listed.
+    pub outages: Arc<Outages>,
     /// When the daemon before this one was last seen running.
     pub last_beat: Option<Timestamp>,
     /// Wakes this reconciler.
@@ -61,8 +66,8 @@ pub struct Reconciler {
 /// How the lists of one application go.
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
-    /// `None` before the first.
-    due_at: Option<Timestamp>,
+    /// By the clock that nobody sets; `None` before the first.
+    due_at: Option<Duration>,
     failures: u32,
     /// Whether a list has succeeded in this run.
     has_listed: bool,
@@ -102,8 +107,8 @@ impl Reconciler {
             let now = self.parts.clock.now();
             let working = async {
                 let due = self.step(now, jitter()).await;
-                let sleep = Duration::try_from(due.duration_since(self.parts.clock.now()));
-                let sleep = tokio::time::sleep(sleep.unwrap_or(Duration::ZERO).min(LONGEST_SLEEP));
+                let sleep = due.saturating_sub(self.parts.clock.monotonic());
+                let sleep = tokio::time::sleep(sleep.min(LONGEST_SLEEP));
                 tokio::select! {
                     () = self.parts.wake.woken() => {}
                     () = sleep => {}
@@ -117,18 +122,21 @@ impl Reconciler {
         }
     }
 
-    /// Lists the calls of every application for which that is due. Returns when the next list is due.
-    pub async fn step(&mut self, now: Timestamp, jitter: f64) -> Timestamp {
-        let mut next = now + self.parts.interval;
+    /// Lists the calls of every application for which that is due. Returns when the next list is due, by the clock that
+    /// nobody sets.
+    async fn step(&mut self, now: Timestamp, jitter: f64) -> Duration {
+        let passed = self.parts.clock.monotonic();
+        let mut next = passed + self.parts.interval.unsigned_abs();
         for application in self.parts.clients.keys() {
             let before = self.progress.get(application).copied().unwrap_or_default();
             let mut after = before;
-            if before.due_at.is_none_or(|due_at| due_at <= now) {
+            if before.due_at.is_none_or(|due_at| due_at <= passed) {
                 let outcome = self.parts.reconcile(application, before.has_listed, now).await;
+                self.parts.observe(application, &outcome, now);
                 after = before.after(application, outcome);
                 let pause = backoff(after.failures, jitter).min(self.parts.interval);
                 let pause = if after.failures == 0 { self.parts.interval } else { pause };
-                after.due_at = Some(now + pause);
+                after.due_at = Some(passed + pause.unsigned_abs());
                 self.progress.insert(application.clone(), after);
             }
             next = after.due_at.map_or(next, |due_at| next.min(due_at));
@@ -138,6 +146,14 @@ impl Reconciler {
 }
 
 impl Parts {
+    /// Notes that Vonage asked for a pause: calls that no webhook tells of go unseen until they can be listed.
+    fn observe(&self, application: &ApplicationId, outcome: &Result<Found, Failure>, at: Timestamp) {
+        let host = Host { application: application.clone(), region: None, api: Api::Calls };
+        let is_throttled =
+            matches!(outcome, Err(Failure::NoAnswer(NoAnswer::Unreachable(client::Failure::Throttled(_)))));
+        self.outages.observed(&host, is_throttled.then_some(Cause::Throttled), at);
+    }
+
     async fn reconcile(
         &self,
         application: &ApplicationId,

@@ -2,10 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::clock::CLOCK_STEP;
 use crate::domain::conversation::State;
-use crate::domain::fetch::{FetchState, Finding, Lease, Settlement, Trouble, Urgency, backoff};
+use crate::domain::fetch::{
+    FetchState, Finding, LONGEST_PAUSE as LONGEST_BACKOFF, LONGEST_SILENCE, Lease, Settlement, Trouble,
+    Urgency, backoff,
+};
 use crate::domain::snapshot::Sighting;
 use crate::vonage::client::{Failure, Look};
+use crate::vonage::hold::LONGEST_HOLD;
 
 /// How patiently conversations are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +28,32 @@ pub(super) struct Circumstances {
     pub(super) state: State,
     /// When the look ended.
     pub(super) now: Timestamp,
+    /// How long the looks before this one have failed.
+    pub(super) failing_for: SignedDuration,
     /// 0 to 1: how much of the longest pause to leave out.
     pub(super) jitter: f64,
 }
 
+impl Circumstances {
+    /// When the run of failures began that this look goes on with. Where the clock was set since, it is what it would
+    /// have said then.
+    fn failing_since(self, before: &FetchState) -> Timestamp {
+        let Some(since) = before.failing_since else { return self.now };
+        let measured = self.now.saturating_sub(self.failing_for).unwrap_or(since);
+        if measured.duration_since(since).abs() < CLOCK_STEP { since } else { measured }
+    }
+}
+
 impl Patience {
+    /// The longest time that a look ever waits for. What is due later was put off by a clock that was set since.
+    #[must_use]
+    pub fn longest_pause(self) -> SignedDuration {
+        [self.poll_interval, self.give_up_after, LONGEST_HOLD, LONGEST_BACKOFF]
+            .into_iter()
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Ends the lease of a look.
     pub(super) fn settle(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> Settlement {
         let finding = match look {
@@ -41,13 +67,20 @@ impl Patience {
             conversation_id: lease.conversation_id.clone(),
             asked: lease.asked,
             finding,
-            state: self.next(&lease.state, look, circumstances),
+            state: self.next(lease, look, circumstances),
             settled_at: circumstances.now,
         }
     }
 
-    fn next(self, before: &FetchState, look: &Look, circumstances: Circumstances) -> FetchState {
-        let Circumstances { state, now, jitter } = circumstances;
+    fn next(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> FetchState {
+        let Circumstances { state, now, jitter, .. } = circumstances;
+        let before = &lease.state;
+        // Without a webhook of its own the first failure has to do.
+        let silent_since = lease.heard_at.or(before.failing_since);
+        let is_silent = silent_since.is_some_and(|since| now.duration_since(since) >= LONGEST_SILENCE);
+        // Nothing follows a call that is longer than any.
+        let state = if is_silent { State::Ended } else { state };
+        let circumstances = Circumstances { state, ..circumstances };
         match look {
             Look::Seen { sighting: Sighting { region, .. }, has_more_events }
             | Look::Unchanged { region, has_more_events, .. } => {
@@ -63,24 +96,28 @@ impl Patience {
             Look::Gone(at) => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(at) if state == State::Ended => FetchState { gone_at: Some(*at), ..fresh(before) },
             Look::NotYet(_) => {
-                self.failed(before, Trouble::NotYet, backoff(before.failures + 1, jitter), now)
+                self.failed(before, Trouble::NotYet, backoff(before.failures + 1, jitter), circumstances)
             }
+            Look::NoApplication if is_silent => gave_up(before, Trouble::NoApplication, now),
             // Nothing changes before the configuration does, and that takes a restart.
             Look::NoApplication => {
-                failing(before, Trouble::NoApplication, Some(now + self.give_up_after), now)
+                failing(before, Trouble::NoApplication, Some(now + self.give_up_after), circumstances)
             }
+            Look::Refused(_) if is_silent => gave_up(before, Trouble::Refused, now),
             Look::Refused(_) => {
-                // Never given up: only the operator can mend it, and a persistent conversation will still be there.
+                // Tried for as long as the call may last: only the operator can mend it.
                 let due_at = Some(now + backoff(before.failures + 1, jitter));
                 // Behind the looks of other applications, whose tokens are good.
-                FetchState { urgency: Urgency::Poll, ..failing(before, Trouble::Refused, due_at, now) }
+                let next = failing(before, Trouble::Refused, due_at, circumstances);
+                FetchState { urgency: Urgency::Poll, ..next }
             }
             Look::Unreachable(Failure::Throttled(pause))
             | Look::Interrupted(_, Failure::Throttled(pause)) => {
-                self.failed(before, Trouble::Throttled, *pause, now)
+                self.failed(before, Trouble::Throttled, *pause, circumstances)
             }
             Look::Unreachable(_) | Look::Interrupted(..) => {
-                self.failed(before, Trouble::Unreachable, backoff(before.failures + 1, jitter), now)
+                let pause = backoff(before.failures + 1, jitter);
+                self.failed(before, Trouble::Unreachable, pause, circumstances)
             }
         }
     }
@@ -95,9 +132,8 @@ impl Patience {
     /// No look follows that would ask for the event list again: it is asked for by itself until patience is over.
     /// The conversation is kept, so that nothing but its events is given up.
     fn without_events(self, before: &FetchState, circumstances: Circumstances) -> FetchState {
-        let Circumstances { now, jitter, .. } = circumstances;
-        let pause = backoff(before.failures + 1, jitter);
-        let next = self.failed(before, Trouble::Unreachable, pause, now);
+        let pause = backoff(before.failures + 1, circumstances.jitter);
+        let next = self.failed(before, Trouble::Unreachable, pause, circumstances);
         if next.gave_up_at.is_some() {
             return fresh(before);
         }
@@ -109,13 +145,13 @@ impl Patience {
         before: &FetchState,
         trouble: Trouble,
         pause: SignedDuration,
-        now: Timestamp,
+        circumstances: Circumstances,
     ) -> FetchState {
-        let since = before.failing_since.unwrap_or(now);
-        if now.duration_since(since) >= self.give_up_after {
-            return FetchState { gave_up_at: Some(now), trouble: Some(trouble), ..fresh(before) };
+        let Circumstances { now, failing_for, .. } = circumstances;
+        if failing_for >= self.give_up_after {
+            return gave_up(before, trouble, now);
         }
-        failing(before, trouble, Some(now + pause), now)
+        failing(before, trouble, Some(now + pause), circumstances)
     }
 }
 
@@ -134,11 +170,20 @@ fn fresh(before: &FetchState) -> FetchState {
     }
 }
 
-fn failing(before: &FetchState, trouble: Trouble, due_at: Option<Timestamp>, now: Timestamp) -> FetchState {
+fn gave_up(before: &FetchState, trouble: Trouble, now: Timestamp) -> FetchState {
+    FetchState { gave_up_at: Some(now), trouble: Some(trouble), ..fresh(before) }
+}
+
+fn failing(
+    before: &FetchState,
+    trouble: Trouble,
+    due_at: Option<Timestamp>,
+    circumstances: Circumstances,
+) -> FetchState {
     FetchState {
         due_at,
         failures: before.failures + 1,
-        failing_since: before.failing_since.or(Some(now)),
+        failing_since: Some(circumstances.failing_since(before)),
         trouble: Some(trouble),
         // What was urgent still is.
         urgency: before.urgency,

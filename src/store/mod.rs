@@ -218,18 +218,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// at once.
     async fn settle(&self, settlement: Settlement) -> Result<Option<u32>, StoreError>;
 
-    /// Makes every look due at `now` that waits for later because Vonage did not answer an application or refused
-    /// its token.
-    async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<(), StoreError>;
+    /// Makes looks due at `now` that would be due after `latest`: no pause is that long, so the clock was set back. Returns
+    /// how many; there may be more unless it is 0.
+    async fn pull(&self, now: Timestamp, latest: Timestamp) -> Result<u64, StoreError>;
 
-    /// Makes every look at an application's conversations due at `now` that was given up since `since`, unless the
-    /// conversation is over or Vonage does not know it.
+    /// Makes looks due at `now` that wait for later because Vonage did not answer an application, asked it for a pause, or
+    /// refused its token. Returns how many; there may be more unless it is 0.
+    async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Makes looks at an application's conversations due at `now` that were given up since `since`, unless the
+    /// conversation is over or Vonage does not know it. Returns how many; there may be more unless it is 0.
     async fn revive(
         &self,
         application: &ApplicationId,
         since: Timestamp,
         now: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<u64, StoreError>;
 
     /// Keeps what was found without a lease, as [`Store::settle`] does, and leaves what is owed as it is. Returns
     /// where it went, if there is a snapshot that it belongs to.
@@ -389,7 +393,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 /// When the file cannot be opened, is in use, or has a newer schema.
 pub async fn open(path: &Path) -> Result<(Arc<dyn Store>, Writer), StoreError> {
     let (store, writer) = sqlite::open(path).await?;
-    store.release_leases().await?;
+    match store.release_leases().await {
+        Ok(()) => {}
+        // Webhooks are stored elsewhere, and a call must not wait for the damage to be mended.
+        Err(error @ StoreError::Damaged(_)) => {
+            tracing::error!(%error, "the fetches that were begun before the start are left for an hour");
+        }
+        Err(error) => return Err(error),
+    }
     Ok((Arc::new(store), writer))
 }
 

@@ -35,7 +35,9 @@ impl CallsPage {
         }
         let number = |key| page.as_object().and_then(|page| json::integer(page, key));
         let (count, index) = (number("count"), number("record_index"));
-        let (calls, next) = json::page(page, "calls")?;
+        // Of no calls there may be no list.
+        let (calls, next) =
+            json::page(page, "calls").or_else(|| (count == Some(0)).then(Default::default))?;
         let end = index.unwrap_or(0).saturating_add(i64::try_from(calls.len()).unwrap_or(i64::MAX));
         let next_index = count.filter(|count| *count > end).map(|_| end);
         let calls = calls.iter().filter_map(Value::as_object).filter_map(listed_call).collect();

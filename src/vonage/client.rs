@@ -122,6 +122,20 @@ pub enum NoAnswer {
     Unreachable(#[from] Failure),
 }
 
+impl NoAnswer {
+    /// Whether it says something of one conversation only: another may be answered well. What a gateway says for a
+    /// service that it cannot reach, a refused token and a rate limit concern all.
+    #[must_use]
+    pub fn is_of_one_conversation(&self) -> bool {
+        match self {
+            Self::Unreachable(Failure::Unreadable(_)) => true,
+            Self::Unreachable(Failure::Status(status)) => !matches!(status, 502..=504),
+            Self::Unreachable(Failure::Throttled(_) | Failure::Transport(_) | Failure::Token)
+            | Self::Refused(_) => false,
+        }
+    }
+}
+
 /// Calls that were listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Calls {

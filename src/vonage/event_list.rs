@@ -4,6 +4,7 @@ use url::Url;
 
 use super::client::Asked;
 use super::event::{ConversationEvent, EventsPage};
+use super::hold::Api;
 use super::requests::{MAX_PAGES, Miss, PAGE_SIZE, Requests, trusted_link, unreadable, with_segments};
 use crate::domain::snapshot::{Document, DocumentName, EventList};
 
@@ -46,8 +47,8 @@ pub(super) async fn read(
 }
 
 async fn page_at(requests: &Requests, url: &Url, asked: Asked<'_>) -> Result<(EventsPage, Vec<u8>), Miss> {
-    let body = requests.get(url, asked.urgency).await?;
-    let page = EventsPage::read(&body).ok_or(unreadable("the list of events is not JSON"))?;
+    let body = requests.get(Api::Conversations, url, asked.urgency).await?;
+    let page = EventsPage::read(&body).ok_or(unreadable("there is no list of events in it"))?;
     Ok((page, body))
 }
 

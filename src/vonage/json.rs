@@ -82,8 +82,8 @@ pub(super) fn address(object: &Object, key: &str) -> Option<String> {
 }
 
 /// The elements of one page of the list `key`, and where the next page is, as written: a bare array,
-/// `_embedded.data.<key>`, `_embedded.<key>`, an array as `_embedded`, or `<key>` itself. `None` when the
-/// page is neither an array nor an object.
+/// `_embedded.data.<key>`, `_embedded.<key>`, an array as `_embedded`, or `<key>` itself. `None` when there is no
+/// list in it: it is not an empty one then, but an error or another document.
 pub(super) fn page(page: Value, key: &str) -> Option<(Vec<Value>, Option<String>)> {
     let mut page = match page {
         Value::Array(elements) => return Some((elements, None)),
@@ -100,7 +100,7 @@ pub(super) fn page(page: Value, key: &str) -> Option<(Vec<Value>, Option<String>
         .or_else(|| taken_array(&mut embedded, key)),
         _ => None,
     };
-    Some((elements.or_else(|| taken_array(&mut page, key)).unwrap_or_default(), next))
+    Some((elements.or_else(|| taken_array(&mut page, key))?, next))
 }
 
 fn taken_array(object: &mut Object, key: &str) -> Option<Vec<Value>> {

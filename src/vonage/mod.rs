@@ -7,6 +7,7 @@ pub mod event;
 mod event_list;
 pub mod family;
 mod fields;
+pub mod hold;
 pub mod json;
 pub mod member;
 pub mod pace;

@@ -37,7 +37,6 @@ struct Turns {
     begun: VecDeque<Instant>,
     /// The turns that were given and whose requests have yet to begin.
     given: usize,
-    paused_until: Option<Instant>,
     waiting: BTreeSet<Ticket>,
     asked: u64,
 }
@@ -107,14 +106,6 @@ impl Pace {
         }
     }
 
-    /// Lets nobody have a turn for the time `pause`, whoever waits already included: Vonage said that it is
-    /// too much.
-    pub fn hold(&self, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut turns = self.turns();
-        turns.paused_until = turns.paused_until.max(Some(until));
-    }
-
     fn turns(&self) -> MutexGuard<'_, Turns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,15 +116,14 @@ impl Turns {
         if self.waiting.first() == Some(&ticket) { self.room(limit) } else { Answer::Queue }
     }
 
-    /// Whether a turn can be given to the first in the queue: after the pause, and when enough of the last
-    /// requests have left the window. Those that have yet to begin will be in it.
+    /// Whether a turn can be given to the first in the queue: when enough of the last requests have left the window. Those that have yet to begin will be in it.
     fn room(&self, limit: usize) -> Answer {
         if self.given >= limit {
             return Answer::Queue;
         }
         let to_leave = (self.begun.len() + self.given).checked_sub(limit);
         let window = to_leave.and_then(|last| self.begun.get(last)).map(|begun| *begun + WINDOW);
-        let opens = self.paused_until.max(window).filter(|opens| *opens > Instant::now());
+        let opens = window.filter(|opens| *opens > Instant::now());
         opens.map_or(Answer::Go, Answer::NotBefore)
     }
 

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::client::Failure;
 use super::family::Family;
+use super::hold::{Api, Hold};
 use super::pace::{Pace, Turn};
 use super::secrets::without_secrets;
 use super::token::TokenMint;
@@ -38,9 +39,6 @@ pub(super) const MAX_PAGES: u32 = 50;
 /// The pause after a 429 that does not say how long to wait.
 const DEFAULT_HOLD: SignedDuration = SignedDuration::from_secs(1);
 
-/// The longest `Retry-After` that is believed.
-const LONGEST_HOLD: SignedDuration = SignedDuration::from_mins(10);
-
 /// Sends the requests of one application.
 #[derive(Debug)]
 pub(super) struct Requests {
@@ -48,6 +46,8 @@ pub(super) struct Requests {
     mint: Arc<TokenMint>,
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
+    conversations: Hold,
+    calls: Hold,
 }
 
 /// Why a request brought no document.
@@ -76,13 +76,25 @@ impl Requests {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .build()?;
-        Ok(Self { http, mint, pace, clock })
+        Ok(Self { http, mint, pace, clock, conversations: Hold::default(), calls: Hold::default() })
     }
 
-    /// One `GET` when its turn comes: the body of a 200 without its secrets.
-    pub(super) async fn get(&self, url: &Url, urgency: Urgency) -> Result<Vec<u8>, Miss> {
+    /// One `GET` when its turn comes: the body of a 200 without its secrets. Where the API is held back, no request is
+    /// made.
+    pub(super) async fn get(&self, api: Api, url: &Url, urgency: Urgency) -> Result<Vec<u8>, Miss> {
+        let hold = match api {
+            Api::Conversations => &self.conversations,
+            Api::Calls => &self.calls,
+        };
+        // Whoever is held back takes no turn from those who are not.
+        let admission = hold.admit().map_err(held)?;
         let turn = self.pace.turn(urgency).await;
-        self.send(url, turn).await
+        let outcome = self.send(url, turn).await;
+        if let Err(Miss::Failed(Failure::Throttled(retry_after))) = outcome {
+            return Err(held(admission.throttled(retry_after.unsigned_abs())));
+        }
+        admission.answered();
+        outcome
     }
 
     /// Makes a new token for the next request: the present one was refused.
@@ -116,14 +128,16 @@ impl Requests {
         }
     }
 
-    /// Holds everybody up for as long as Vonage asks.
+    /// For how long Vonage asks to be left alone.
     fn throttled(&self, response: &Response) -> Failure {
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let pause = header.and_then(|text| retry_after(text, self.clock.now())).unwrap_or(DEFAULT_HOLD);
-        let pause = pause.clamp(SignedDuration::ZERO, LONGEST_HOLD);
-        self.pace.hold(pause.unsigned_abs());
-        Failure::Throttled(pause)
+        Failure::Throttled(pause.max(SignedDuration::ZERO))
     }
+}
+
+fn held(pause: Duration) -> Miss {
+    Miss::Failed(Failure::Throttled(SignedDuration::try_from(pause).unwrap_or(DEFAULT_HOLD)))
 }
 
 /// The next page's address, if it is on the host that answered: a token goes with the request.

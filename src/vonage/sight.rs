@@ -5,6 +5,7 @@ use url::Url;
 use super::client::{Asked, Look};
 use super::document::{ConversationDocument, MemberDocument, MembersPage};
 use super::family::Family;
+use super::hold::Api;
 use super::requests::{
     MAX_PAGES, Miss, PAGE_SIZE, Requests, conversation_address, trusted_link, unreadable, with_segments,
 };
@@ -70,6 +71,10 @@ impl Sight<'_> {
         let document = Document::new(DocumentName::Conversation, self.get(url).await?);
         let conversation = ConversationDocument::read(&document.body).filter(ConversationDocument::has_id);
         let conversation = conversation.ok_or(unreadable("it is no conversation"))?;
+        let is_asked_for = |id: String| id.eq_ignore_ascii_case(self.asked.id.as_str());
+        if !conversation.id().is_some_and(is_asked_for) {
+            return Err(unreadable("it is another conversation"));
+        }
         Ok((document, conversation))
     }
 
@@ -108,7 +113,7 @@ impl Sight<'_> {
         for page_number in 1..=MAX_PAGES {
             let Some(url) = next.take().filter(|url| !asked.contains(url)) else { break };
             let body = self.get(&url).await?;
-            let page = MembersPage::read(&body).ok_or(unreadable("the list of members is not JSON"))?;
+            let page = MembersPage::read(&body).ok_or(unreadable("there is no list of members in it"))?;
             documents.push(Document::new(DocumentName::Members(page_number), body));
             if page.members.is_empty() {
                 break;
@@ -131,7 +136,7 @@ impl Sight<'_> {
     }
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, Miss> {
-        self.requests.get(url, self.asked.urgency).await
+        self.requests.get(Api::Conversations, url, self.asked.urgency).await
     }
 
     fn conversation_url(&self) -> Url {

@@ -46,7 +46,7 @@ async fn stopped() -> Service {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_a_damaged_page_stops_is_a_gap_and_the_daemon_is_not_ready() {
-    for table in ["fetches", "fetches_by_queue"] {
+    for table in ["fetches", "fetches_by_queue", "fetches_leased"] {
         let service = stopped().await;
         damage(service.directory.path(), table).await;
         let process = Process::start(service.directory.path());

@@ -320,17 +320,39 @@ fn lists_of_members_are_read_in_every_shape() {
 }
 
 #[test]
+fn what_holds_no_list_is_no_empty_list() {
+    for page in [
+        json!({}),
+        json!({"title": "Internal error", "code": "system:error:internal-error"}),
+        json!({"_embedded": {"members": null}}),
+        json!({"_embedded": "none", "_links": {"next": {"href": "https://api.nexmo.com/"}}}),
+        json!("members"),
+    ] {
+        assert!(MembersPage::read(page.to_string().as_bytes()).is_none(), "{page}");
+        assert!(EventsPage::read(page.to_string().as_bytes()).is_none(), "{page}");
+    }
+}
+
+#[test]
 fn a_list_says_where_it_goes_on() {
     let next = |page: Value| MembersPage::read(page.to_string().as_bytes()).unwrap().next;
     let href = "https://api.nexmo.com/v1/conversations/CON-1/members?cursor=a%3D";
-    assert_eq!(next(json!({"_links": {"next": {"href": href}}})).as_deref(), Some(href));
-    assert_eq!(next(json!({"_links": {"next": {"self": {"href": href}}}})).as_deref(), Some(href));
-    assert_eq!(next(json!({"_links": {"next": href}})).as_deref(), Some(href));
-    assert_eq!(next(json!({"_links": {"next": {"href": ""}}})), None);
-    assert_eq!(next(json!({"_links": {"next": null, "self": {"href": href}}})), None);
+    assert_eq!(
+        next(json!({"_embedded": {"members": []}, "_links": {"next": {"href": href}}})).as_deref(),
+        Some(href)
+    );
+    assert_eq!(
+        next(json!({"_embedded": {"members": []}, "_links": {"next": {"self": {"href": href}}}})).as_deref(),
+        Some(href)
+    );
+    assert_eq!(next(json!({"_embedded": {"members": []}, "_links": {"next": href}})).as_deref(), Some(href));
+    assert_eq!(next(json!({"_embedded": {"members": []}, "_links": {"next": {"href": ""}}})), None);
+    assert_eq!(
+        next(json!({"_embedded": {"members": []}, "_links": {"next": null, "self": {"href": href}}})),
+        None
+    );
     let plain = MembersPage::read(br#"{"members": [{"member_id": "MEM-1"}]}"#).unwrap();
     assert_eq!(plain.members[0].id(), Some(member_id("MEM-1")));
-    assert!(MembersPage::read(b"{}").unwrap().members.is_empty());
     assert!(MembersPage::read(b"17").is_none());
     assert!(MembersPage::read(b"").is_none());
 }

@@ -275,6 +275,44 @@ async fn a_look_that_fails_for_too_long_is_given_up_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_refused_token_is_tried_for_as_long_as_the_longest_call_lasts_and_no_longer() {
+    let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    let daemon = World { signatures: "off", ..world }.start().await;
+    daemon.vonage.refuse_tokens(true);
+    begin_the_tutorial(&daemon).await;
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["reason"].is_string()).await;
+    daemon.advance_until_asked(&clock, SignedDuration::from_hours(1)).await;
+    assert_eq!(
+        daemon.get(&format!("/v1/conversations/{TUTORIAL}")).await.json()["capture"]["state"],
+        "pending"
+    );
+    daemon.advance_until_asked(&clock, SignedDuration::from_hours(25)).await;
+    let lost = daemon.wait_for(TUTORIAL, |one| one["capture"]["state"] == "missed").await;
+    let reason = lost["capture"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("given up at ") && reason.ends_with("Vonage refuses the token"), "{reason}");
+    // News begin it anew.
+    let before = daemon.vonage.requests().len();
+    let body = format!(r#"{{"conversation_uuid": "{TUTORIAL}", "uuid": "leg", "status": "record"}}"#);
+    assert_eq!(daemon.post_event(body).await.status, 204);
+    requests(&daemon, before + 1).await;
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["state"] == "pending").await;
+}
+
+#[tokio::test]
+async fn what_no_application_is_known_for_is_tried_no_longer_than_the_longest_call_lasts() {
+    let (world, clock) = standing_still_at("2018-10-25T09:26:40Z");
+    let other = "[[application]]\nid = \"0f3b6a52-9c1d-4e87-b2a4-000000000002\"\n\
+                 private_key_file = \"{directory}/private.key\"";
+    let daemon = World { sections: other.to_owned(), signatures: "off", ..world }.start().await;
+    let body = format!(r#"{{"conversation_uuid": "{TUTORIAL}", "uuid": "leg", "status": "answered"}}"#);
+    assert_eq!(daemon.post_event(body).await.status, 204);
+    let pending = |one: &Value| one["capture"]["state"] == "pending" && one["capture"]["reason"].is_string();
+    daemon.wait_for(TUTORIAL, pending).await;
+    daemon.advance(&clock, SignedDuration::from_hours(25));
+    daemon.wait_for(TUTORIAL, |one| one["capture"]["state"] == "missed").await;
+}
+
+#[tokio::test]
 async fn a_call_that_was_given_up_in_an_outage_is_looked_at_when_vonage_answers_again() {
     let (mut world, clock) = standing_still_at("2018-10-25T09:26:40Z");
     world.more = "requests_per_second = 500\nevents = false";

@@ -8,11 +8,12 @@ use conversationd::domain::clock::{Clock, ManualClock};
 use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::ids::{ApplicationId, Region};
 use conversationd::flow::Wake;
-use conversationd::flow::heartbeat::Heartbeat;
+use conversationd::flow::heartbeat::{self, Heartbeat};
 use conversationd::flow::outage::{Host, News, Outages};
 use conversationd::flow::stall::Stalls;
 use conversationd::simulator::{Action, Call, Fault, Pace};
 use conversationd::store::{self, Store};
+use conversationd::vonage::hold::Api;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -426,13 +427,16 @@ impl Place {
 
     async fn heartbeat(&self) -> (Heartbeat, Option<Timestamp>) {
         let clock: Arc<ManualClock> = Arc::clone(&self.clock);
-        let stalls = Arc::new(Stalls::new(clock.clone()));
-        Heartbeat::begin(
-            Arc::clone(&self.store),
+        Heartbeat::begin(heartbeat::Parts {
+            store: Arc::clone(&self.store),
+            outages: Arc::clone(&self.outages),
+            stalls: Arc::new(Stalls::new(Arc::<ManualClock>::clone(&clock))),
+            wake: Wake::default(),
+            fetcher: Wake::default(),
+            started_at: clock.now(),
+            longest_pause: SignedDuration::from_mins(10),
             clock,
-            (Arc::clone(&self.outages), stalls),
-            (Wake::default(), self.clock.now()),
-        )
+        })
         .await
         .unwrap()
     }
@@ -519,6 +523,7 @@ fn host(application: &str, region: Option<&str>) -> Host {
     Host {
         application: ApplicationId::parse(application).unwrap(),
         region: region.map(|host| Region::parse(host).unwrap()),
+        api: Api::Conversations,
     }
 }
 

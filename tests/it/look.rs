@@ -433,8 +433,10 @@ async fn a_list_of_calls_that_cannot_be_had_says_why() {
     let pause = Duration::from_secs(7);
     scene.vonage.answer_next(1, Fault::TooManyRequests { retry_after: Some(pause) });
     assert!(matches!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Throttled(_)))));
-    let held = scene.pace.turn(Urgency::Unseen).now_or_never();
-    assert!(held.is_none(), "the pause holds for everybody");
+    let before = scene.vonage.requests().len();
+    assert!(matches!(scene.calls().await, Err(NoAnswer::Unreachable(Failure::Throttled(_)))));
+    assert_eq!(scene.vonage.requests().len(), before, "it is left alone as it asked");
+    assert!(scene.pace.turn(Urgency::Unseen).now_or_never().is_some(), "nobody else is held up");
 }
 
 fn seen(look: Look) -> Sighting {

@@ -2,10 +2,12 @@
 
 mod auth;
 mod backoff;
+mod bad_answers;
 mod bounds;
 mod calls;
 mod cases;
 mod cli;
+mod clock;
 mod config;
 mod damaged;
 mod descriptors;
@@ -30,6 +32,7 @@ mod pace;
 mod page;
 mod process;
 mod query;
+mod rate_limit;
 mod receive;
 mod refusals;
 mod region;

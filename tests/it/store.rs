@@ -642,10 +642,11 @@ async fn what_waits_because_of_an_outage_can_be_made_due() {
         let state = FetchState { due_at: Some(at(30)), trouble, ..nothing_owed() };
         place.settle_as(&lease, Finding::Nothing, state, 2).await;
     }
-    place.store.hasten(&application(APPLICATION), at(5)).await.unwrap();
+    assert_eq!(place.store.hasten(&application(APPLICATION), at(5)).await.unwrap(), 3);
+    assert_eq!(place.store.hasten(&application(APPLICATION), at(5)).await.unwrap(), 0, "nothing is left");
     let due: Vec<String> =
         place.lease(5).await.iter().map(|lease| lease.conversation_id.to_string()).collect();
-    assert_eq!(due, ["CON-1", "CON-2"]);
+    assert_eq!(due, ["CON-1", "CON-2", "CON-3"]);
 }
 
 #[tokio::test]
@@ -712,6 +713,7 @@ async fn a_look_that_nobody_asked_for_is_kept_too() {
         urgency: Urgency::Unseen,
         asked: 0,
         known: None,
+        heard_at: None,
     };
     assert_eq!(place.settle(&lease, Finding::Seen(sighting(1, &["x"])), None, 1).await, Some(1));
     assert_eq!(place.stale(10).await, stale(&["CON-1"], None));

@@ -14,7 +14,8 @@ use crate::flow::reconcile::LONGEST_CALL;
 use crate::flow::schedule::Circumstances;
 use crate::flow::stall::Work;
 use crate::store::StoreError;
-use crate::vonage::client::{Asked, Client, HostAnswer, Look, Looked, NoAnswer};
+use crate::vonage::client::{Asked, Client, Failure, HostAnswer, Look, Looked, NoAnswer};
+use crate::vonage::hold::Api;
 
 impl Fetcher {
     /// One look, from the lease to its end.
@@ -26,7 +27,7 @@ impl Fetcher {
         let mut back = None;
         if let Some((application, _)) = self.client(&lease) {
             for answer in &answers {
-                if let Some(after) = self.observe(application, answer, (began_at, now)) {
+                if let Some(after) = self.observe((application, &lease), answer, (began_at, now)) {
                     back = Some((application, after));
                 }
             }
@@ -36,8 +37,12 @@ impl Fetcher {
             Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
             _ => self.state_after(&lease, &look, now).await,
         };
-        let settlement =
-            self.parts.patience.settle(&lease, &look, Circumstances { state, now, jitter: jitter() });
+        let clock = &*self.parts.clock;
+        let failing_for = self.failing.lasted(&lease.conversation_id, lease.state.failing_since, clock);
+        let circumstances = Circumstances { state, now, failing_for, jitter: jitter() };
+        let settlement = self.parts.patience.settle(&lease, &look, circumstances);
+        let goes_on = settlement.state.failing_since.is_some();
+        self.failing.note(&lease.conversation_id, failing_for, goes_on, clock);
         let is_missed = lease.is_missed_with(&settlement.state);
         self.keep(settlement).await;
         if is_missed {
@@ -77,10 +82,9 @@ impl Fetcher {
     /// Whether the conversation goes on, with what the look has shown but nobody has stored yet.
     async fn state_after(&self, lease: &Lease, look: &Look, now: Timestamp) -> State {
         let histories = self.parts.store.histories(std::slice::from_ref(&lease.conversation_id)).await;
-        let mut history = match histories.map(|mut histories| histories.pop()) {
-            Ok(Some(history)) => history,
-            // Of one that cannot be read the deriver says so.
-            Ok(None) | Err(_) => return State::Live,
+        // Of one that cannot be read the deriver says so.
+        let Ok(Some(mut history)) = histories.map(|mut histories| histories.pop()) else {
+            return State::Live;
         };
         // It answers again: an earlier 404 no longer counts.
         history.fetch.gone_at = None;
@@ -147,7 +151,7 @@ impl Fetcher {
     /// outage has lasted that is over.
     fn observe(
         &self,
-        application: &ApplicationId,
+        (application, lease): (&ApplicationId, &Lease),
         answer: &HostAnswer,
         (began_at, ended_at): (Timestamp, Timestamp),
     ) -> Option<SignedDuration> {
@@ -156,10 +160,20 @@ impl Fetcher {
             Ok(()) => (None, ended_at),
             // A look that failed has seen nothing since it began; one that ran into a timeout, for seconds.
             Err(NoAnswer::Refused(_)) => (Some(Cause::Refused), began_at),
+            Err(NoAnswer::Unreachable(Failure::Throttled(_))) => (Some(Cause::Throttled), began_at),
             Err(NoAnswer::Unreachable(_)) => (Some(Cause::Unreachable), began_at),
         };
-        let host = Host { application: application.clone(), region: region.clone() };
-        let news = self.parts.outages.observed(&host, cause, at)?;
+        let host = Host { application: application.clone(), region: region.clone(), api: Api::Conversations };
+        let conversation = &lease.conversation_id;
+        let news = match (outcome, cause) {
+            (Err(failure), Some(cause)) if failure.is_of_one_conversation() => {
+                if self.failed_alone.is_first(conversation.clone()) {
+                    tracing::warn!(%conversation, %failure, "a fetch failed; retrying with backoff");
+                }
+                self.parts.outages.suspected(&host, conversation, (cause, at))?
+            }
+            _ => self.parts.outages.observed(&host, cause, at)?,
+        };
         let region = host.region.as_ref().map(Region::as_str);
         match outcome {
             Ok(()) => tracing::info!(%application, region, "Vonage answers again"),
@@ -185,9 +199,9 @@ impl Fetcher {
     /// is longer than the patience with a look is the reason for giving it up.
     async fn hasten(&self, application: &ApplicationId, after: SignedDuration, now: Timestamp) {
         let store = &self.parts.store;
-        let mut outcome = store.hasten(application, now).await;
+        let mut outcome = in_batches(|| store.hasten(application, now)).await;
         if outcome.is_ok() && after >= self.parts.patience.give_up_after {
-            outcome = store.revive(application, now - after, now).await;
+            outcome = in_batches(|| store.revive(application, now - after, now)).await;
         }
         match outcome {
             Ok(()) => self.parts.wake.wake(),
@@ -200,11 +214,21 @@ impl Fetcher {
     pub(super) async fn resume(&self) {
         let now = self.parts.clock.now();
         for application in self.parts.clients.keys() {
-            if let Err(error) = self.parts.store.revive(application, now - LONGEST_CALL, now).await {
+            let revive = || self.parts.store.revive(application, now - LONGEST_CALL, now);
+            if let Err(error) = in_batches(revive).await {
                 tracing::error!(%error, %application, "looks that were given up before the start stay so");
             }
         }
     }
+}
+
+/// Does a piece of work on many rows until nothing is left of it; others get at the store in between.
+async fn in_batches<F>(batch: impl Fn() -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
+    while batch().await? > 0 {}
+    Ok(())
 }
 
 /// The look's name in the metrics.
@@ -220,6 +244,7 @@ fn outcome(look: &Look) -> &'static str {
         Look::Interrupted(..) => "interrupted",
         Look::Refused(_) => "refused",
         Look::NoApplication => "no application",
+        Look::Unreachable(Failure::Throttled(_)) => "throttled",
         Look::Unreachable(_) => "unreachable",
     }
 }

@@ -96,6 +96,7 @@ async fn take_out(
         urgency,
         asked: TABLE.get(&row, "asked")?,
         known: known(connection, &conversation_id).await?,
+        heard_at: heard_at(connection, &conversation_id).await?,
         conversation_id,
     })
 }
@@ -116,6 +117,22 @@ async fn set_aside(
     let conversation = conversation.as_ref().map(ConversationId::as_str);
     tracing::error!(%error, conversation, "an owed look cannot be read; it is left out until the next start");
     Ok(())
+}
+
+/// When the last webhook came that speaks of a conversation.
+async fn heard_at(
+    connection: &mut SqliteConnection,
+    id: &ConversationId,
+) -> Result<Option<Timestamp>, StoreError> {
+    const ARRIVALS: Table = Table("arrivals");
+    let row = query(
+        "SELECT received_at FROM arrivals
+         WHERE number = (SELECT max(number) FROM mentions WHERE conversation_id = ?)",
+    )
+    .bind(id.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| ARRIVALS.instant(&row, "received_at")).transpose()
 }
 
 async fn known(connection: &mut SqliteConnection, id: &ConversationId) -> Result<Option<Known>, StoreError> {
@@ -198,49 +215,79 @@ const NEXT_DUE: &str = "
         UNION ALL
         SELECT min(received_at) FROM unposted)";
 
-/// The queues are named so that what nothing is owed to is not read.
-const HASTEN: &str = "
-    UPDATE fetches SET due_at = ?2
-    WHERE queue BETWEEN 0 AND 4 AND due_at > ?2 AND trouble IN (?3, ?4) AND coalesce(application_id, ?1) = ?1";
+/// Rows that one transaction changes: webhooks wait for as long as it takes.
+const BATCH: i64 = 500;
 
-/// Makes looks due that wait because of an outage.
+/// The queues are named so that only what is due later is read.
+const HASTEN: &str = "
+    UPDATE fetches SET due_at = ?2 WHERE conversation_id IN (
+        SELECT conversation_id FROM fetches
+        WHERE queue IN (0, 1, 2, 3, 4) AND due_at > ?2 AND trouble IN (?3, ?4, ?5) AND coalesce(application_id, ?1) = ?1
+        LIMIT ?6)";
+
+/// Makes looks due that wait because of an outage, a batch of them. Returns how many.
 pub(super) async fn hasten(
     connection: &mut SqliteConnection,
     application: &ApplicationId,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    query(HASTEN)
+) -> Result<u64, StoreError> {
+    let done = query(HASTEN)
         .bind(application.as_str())
         .bind(now.as_microsecond())
         .bind(Trouble::Unreachable.as_str())
         .bind(Trouble::Refused.as_str())
+        .bind(Trouble::Throttled.as_str())
+        .bind(BATCH)
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(done.rows_affected())
+}
+
+const PULL: &str = "
+    UPDATE fetches SET due_at = ?1 WHERE conversation_id IN (
+        SELECT conversation_id FROM fetches WHERE queue IN (0, 1, 2, 3, 4) AND due_at > ?2 LIMIT ?3)";
+
+/// Makes looks due that no pause can have put off beyond `latest`, a batch of them: the clock was set back since. Returns
+/// how many.
+pub(super) async fn pull(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    latest: Timestamp,
+) -> Result<u64, StoreError> {
+    let done = query(PULL)
+        .bind(now.as_microsecond())
+        .bind(latest.as_microsecond())
+        .bind(BATCH)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
 }
 
 /// A call that is over is not looked at again: after the outage that is most of them.
 const REVIVE: &str = "
-    UPDATE fetches SET due_at = ?2, looks = looks + 1
-    WHERE gave_up_at >= ?3 AND due_at IS NULL AND trouble <> ?4 AND coalesce(application_id, ?1) = ?1
-        AND NOT EXISTS (SELECT 1 FROM conversations WHERE id = fetches.conversation_id AND over_from <= ?2)";
+    UPDATE fetches SET due_at = ?2, looks = looks + 1 WHERE conversation_id IN (
+        SELECT conversation_id FROM fetches
+        WHERE gave_up_at >= ?3 AND due_at IS NULL AND trouble <> ?4 AND coalesce(application_id, ?1) = ?1
+            AND NOT EXISTS (SELECT 1 FROM conversations WHERE id = fetches.conversation_id AND over_from <= ?2)
+        LIMIT ?5)";
 
-/// Makes looks due that were given up since then at calls that may go on. Their conversations are stale: who was
-/// missed is waited for again.
+/// Makes looks due that were given up since then at calls that may go on, a batch of them. Returns how many. Their
+/// conversations are stale: who was missed is waited for again.
 pub(super) async fn revive(
     connection: &mut SqliteConnection,
     application: &ApplicationId,
     since: Timestamp,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    query(REVIVE)
+) -> Result<u64, StoreError> {
+    let done = query(REVIVE)
         .bind(application.as_str())
         .bind(now.as_microsecond())
         .bind(since.as_microsecond())
         .bind(Trouble::NotYet.as_str())
+        .bind(BATCH)
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 #[cfg(test)]
@@ -278,8 +325,13 @@ mod tests {
             "SEARCH fetches USING INDEX fetches_leased (leased_until>?)",
         ];
         assert_eq!(plan(NEXT_DUE).await, expected);
-        assert_eq!(plan(HASTEN).await, ["SEARCH fetches USING INDEX fetches_by_queue (queue>? AND queue<?)"]);
+        let update = "SEARCH fetches USING PRIMARY KEY (conversation_id=?)";
+        for statement in [HASTEN, PULL] {
+            let expected = [update, "SEARCH fetches USING INDEX fetches_by_queue (queue=? AND due_at>?)"];
+            assert_eq!(plan(statement).await, expected);
+        }
         let expected = [
+            update,
             "SEARCH fetches USING INDEX fetches_given_up (gave_up_at>?)",
             "SEARCH conversations USING PRIMARY KEY (id=?)",
         ];

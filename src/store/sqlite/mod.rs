@@ -258,7 +258,11 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<(), StoreError> {
+    async fn pull(&self, now: Timestamp, latest: Timestamp) -> Result<u64, StoreError> {
+        self.write(async |connection| due::pull(connection, now, latest).await).await
+    }
+
+    async fn hasten(&self, application: &ApplicationId, now: Timestamp) -> Result<u64, StoreError> {
         self.write(async |connection| due::hasten(connection, application, now).await).await
     }
 
@@ -267,7 +271,7 @@ impl Store for SqliteStore {
         application: &ApplicationId,
         since: Timestamp,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         self.write(async |connection| due::revive(connection, application, since, now).await).await
     }
 

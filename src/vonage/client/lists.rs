@@ -7,6 +7,7 @@ use super::{Calls, Client, Failure, NoAnswer};
 use crate::domain::call::ListedCall;
 use crate::domain::fetch::Urgency;
 use crate::vonage::calls::{CallsPage, list_address};
+use crate::vonage::hold::Api;
 use crate::vonage::requests::{MAX_PAGES, Miss, PAGE_SIZE, unreadable};
 
 /// The calls of one list.
@@ -66,8 +67,8 @@ impl Client {
     }
 
     async fn calls_page(&self, url: &Url) -> Result<CallsPage, NoAnswer> {
-        let page = self.requests.get(url, Urgency::Poll).await.and_then(|body| {
-            CallsPage::read(&body).ok_or_else(|| unreadable("the list of calls is not JSON"))
+        let page = self.requests.get(Api::Calls, url, Urgency::Poll).await.and_then(|body| {
+            CallsPage::read(&body).ok_or_else(|| unreadable("there is no list of calls in it"))
         });
         page.map_err(|miss| match miss {
             Miss::NotFound => NoAnswer::Unreachable(Failure::Status(404)),

@@ -253,6 +253,19 @@ impl TestDaemon {
         self.running().wake();
     }
 
+    /// Moves the clock on until Vonage is asked once more: what is due next may still have to be settled.
+    pub async fn advance_until_asked(&self, clock: &ManualClock, by: SignedDuration) {
+        let before = self.vonage.requests().len();
+        let asking = async {
+            let mut turns = tokio::time::interval(Duration::from_millis(100));
+            while self.vonage.requests().len() == before {
+                turns.tick().await;
+                self.advance(clock, by);
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.expect("Vonage is asked");
+    }
+
     /// Where webhooks go.
     pub fn public_url(&self) -> Url {
         format!("http://{}/", self.running().public).parse().expect("it is a URL")
