@@ -1,8 +1,6 @@
 //! The real binary while its store stands still: another program holds it, or the disk is full. Calls are answered,
 //! events are refused, and everybody is told.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 use std::io::Write;
 use std::time::{Duration, Instant};
 
