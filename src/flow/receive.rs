@@ -231,15 +231,14 @@ impl Receiver {
     /// refusal when it takes longer than [`EVENT_PATIENCE`]: it may still be stored, or else the store notes that it
     /// was not.
     async fn append_at_once(&self, arrival: NewArrival, committed: Committed) -> Result<(), StoreError> {
-        let store = Arc::clone(self.parts.store.get()?);
-        let received_at = arrival.received_at;
+        let slot = self.parts.store.clone();
         let Some(memory) = self.reserve(size(&arrival.delivery)) else {
-            store.refused(received_at);
+            slot.get()?.refused(arrival.received_at);
             return Err(StoreError::Behind);
         };
         let appending = self.parts.lifecycle.finish(async move {
             let _memory = memory;
-            store.append(arrival).await.inspect(|()| committed.tell())
+            slot.opened().await?.append(arrival).await.inspect(|()| committed.tell())
         });
         match tokio::time::timeout(EVENT_PATIENCE, appending).await {
             Ok(Ok(outcome)) => outcome,
@@ -264,7 +263,7 @@ impl Receiver {
             let _memory = memory;
             let append = || {
                 let (slot, arrival) = (slot.clone(), arrival.clone());
-                async move { slot.get()?.append(arrival).await }
+                async move { slot.opened().await?.append(arrival).await }
             };
             match persistently(&lifecycle, append).await {
                 Ok(()) => committed.tell(),
@@ -305,7 +304,7 @@ impl Receiver {
             let _memory = memory;
             let keep = || {
                 let (slot, reply) = (slot.clone(), reply.clone());
-                async move { slot.get()?.reply(reply).await }
+                async move { slot.opened().await?.reply(reply).await }
             };
             if let Err(error) = persistently(&lifecycle, keep).await {
                 not_kept(&error);

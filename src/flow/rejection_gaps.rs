@@ -121,7 +121,7 @@ impl RejectionGaps {
             }
             // Until the store is open there is nothing to write to; what was noticed waits.
             let Ok(store) = store.get() else { continue };
-            let outcome = self.record(&**store, clock.now()).await;
+            let outcome = self.record(&*store, clock.now()).await;
             if let Err(error) = &outcome
                 && !is_failing
             {
@@ -134,7 +134,7 @@ impl RejectionGaps {
             }
         }
         if let Ok(store) = store.get()
-            && let Err(error) = self.record(&**store, clock.now()).await
+            && let Err(error) = self.record(&*store, clock.now()).await
         {
             tracing::error!(%error, "rejected webhooks could not be told of as a gap");
         }

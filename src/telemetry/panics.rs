@@ -28,7 +28,10 @@ fn message<'a>(panic: &'a PanicHookInfo<'_>) -> &'a str {
 /// What was panicked with, without the values in it, which may be a caller's: Rust's own messages put them behind a
 /// colon or a semicolon, or in quotes behind `of`.
 fn without_data(message: &str) -> &str {
-    let end = [message.find(": "), message.find([';', '\n', '"']), message.find(" of `")].into_iter().flatten().min();
+    let end = [message.find(": "), message.find([';', '\n', '"']), message.find(" of `")]
+        .into_iter()
+        .flatten()
+        .min();
     let told = &message[..end.unwrap_or(message.len())];
     told.char_indices().nth(MAX_MESSAGE_CHARS).map_or(told, |(end, _)| &told[..end])
 }

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use conversationd::simulator::{Action, Call, Fault, Pace};
+use jiff::SignedDuration;
 
-use crate::support::daemon::{PATIENCE, TestDaemon, World};
+use crate::support::daemon::{PATIENCE, TestDaemon, World, standing_still_at};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -24,8 +25,14 @@ async fn begin(daemon: &TestDaemon, number: u32) -> String {
 
 #[tokio::test]
 async fn a_429_on_the_list_of_calls_holds_up_no_fetch_and_is_a_gap() {
-    let daemon = World { reconcile: "1s", ..World::default() }.start().await;
+    let (world, clock) = standing_still_at("2026-03-09T10:15:50Z");
+    let daemon = World { reconcile: "10s", ..world }.start().await;
+    let listed = daemon
+        .vonage
+        .wait_until(|requests| requests.iter().any(|request| request.path.starts_with("/v1/calls")));
+    tokio::time::timeout(PATIENCE, listed).await.expect("calls are listed at the start");
     daemon.vonage.answer_always("/v1/calls", Fault::TooManyRequests { retry_after: Some(HOUR) });
+    daemon.advance_until_asked(&clock, SignedDuration::from_secs(11)).await;
     let throttled =
         daemon.vonage.wait_until(|requests| requests.iter().any(|request| request.status == Some(429)));
     tokio::time::timeout(PATIENCE, throttled).await.expect("calls are listed");
@@ -36,6 +43,7 @@ async fn a_429_on_the_list_of_calls_holds_up_no_fetch_and_is_a_gap() {
     }
     let asked = daemon.vonage.requests().iter().filter(|request| request.status == Some(429)).count();
     assert_eq!(asked, 1, "it is left alone as it asked");
+    daemon.advance(&clock, SignedDuration::from_secs(3));
     daemon.wait_for_path("/v1/gaps", |list| list["items"][0]["cause"] == "throttled").await;
 }
 

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
 
 use crate::support::daemon::{NCCO, PATIENCE, World};
@@ -149,19 +150,22 @@ async fn a_webhook_whose_sender_hangs_up_is_counted_and_followed_up_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_wait_for_the_store_take_a_bounded_part_of_the_memory() {
     const SENT: u64 = 300;
+    // Each body has 5 s to come in, also on a busy machine.
+    const AT_ONCE: usize = 16;
     let service = Service::new();
     let process = Process::start(service.directory.path());
     assert_eq!(process.told(), "READY=1");
     let lock = ExclusiveLock::take(service.directory.path()).await;
     let filling = "x".repeat(250_000);
     let url = format!("http://127.0.0.1:{}/webhooks/answer", service.public);
-    let answers = (0..SENT).map(|number| {
+    let answers = stream::iter(0..SENT).map(|number| {
         let body = format!(
             r#"{{"conversation_uuid": "CON-{number}", "uuid": "leg", "custom_data": {{"x": "{filling}"}}}}"#
         );
         service.http.post(&url).header("content-type", "application/json").body(body).send()
     });
-    for reply in futures_util::future::join_all(answers).await {
+    let mut replies = answers.buffer_unordered(AT_ONCE);
+    while let Some(reply) = replies.next().await {
         assert_eq!(reply.unwrap().text().await.unwrap(), NCCO);
     }
     let lost = service.counted("conversationd_answers_lost_total").await;
@@ -264,4 +268,24 @@ async fn an_export_never_takes_the_service_of_the_store() {
         assert!(told.contains("one of the store's own files"), "{told}");
     }
     assert_eq!(service.event("CON-after").await, StatusCode::NO_CONTENT, "the store is where it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_requests_of_a_start_wait_for_the_store() {
+    let service = Service::new();
+    let process = Process::start(service.directory.path());
+    let url = format!("http://127.0.0.1:{}/webhooks/event", service.public);
+    let body = r#"{"conversation_uuid": "CON-first", "uuid": "leg", "status": "ringing"}"#;
+    let listening = async {
+        loop {
+            let request = service.http.post(&url).header("content-type", "application/json").body(body);
+            if let Ok(reply) = request.send().await {
+                return reply.status();
+            }
+        }
+    };
+    let first = tokio::time::timeout(PATIENCE, listening).await.expect("the daemon listens");
+    assert_eq!(first, StatusCode::NO_CONTENT, "Vonage repeats an event once, and not long after");
+    assert_eq!(service.private("/readyz").await.0, StatusCode::OK);
+    drop(process);
 }
