@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
-use super::{DaemonError, clients};
+use super::DaemonError;
+use super::settings::clients;
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::fetch::{Finding, Urgency};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{DaemonError, answers, signatures};
+use super::DaemonError;
+use super::settings::{answers, signatures};
 use crate::config::{Application, Changes, Config};
 use crate::domain::ids::ApplicationId;
 use crate::http::auth::Access;
