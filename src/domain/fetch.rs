@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::digest::Digest;
 use super::ids::{ApplicationId, ConversationId, Region};
+use super::instant::LONGEST_CALL;
 use super::snapshot::{EventList, Sighting};
 
 /// The pause after the first failure.
@@ -15,7 +16,7 @@ pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long nothing may be heard of a call that still goes on: as long as the longest call lasts. What is not fetched by
 /// then is given up.
-pub const LONGEST_SILENCE: SignedDuration = SignedDuration::from_hours(24);
+pub const LONGEST_SILENCE: SignedDuration = LONGEST_CALL;
 
 /// How long to wait after `failures` failures in a row: 100 ms doubled each time up to 30 s, of which
 /// `jitter` (0 to 1) takes away up to half, so that many conversations do not come back at one moment.

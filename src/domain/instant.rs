@@ -21,7 +21,7 @@ pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
 }
 
 /// The longest call that Vonage carries.
-const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(24);
+pub const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether what is stamped `at` may have happened in a call of which something was known at `known_at`, apart from
 /// how long before.

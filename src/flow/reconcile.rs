@@ -30,7 +30,7 @@ const LISTS: u32 = 50;
 
 /// How long a listed leg that is not over is listed again: longer than a call may last (two hours, an NCCO's
 /// `limit` and the Voice API's `length_timer` allow no more).
-pub(super) const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(3);
+pub(super) const LISTED_AGAIN_FOR: SignedDuration = SignedDuration::from_hours(3);
 
 /// The longest sleep: the machine's clock may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -189,7 +189,7 @@ impl Parts {
         now: Timestamp,
     ) -> Result<Timestamp, StoreError> {
         let furthest = now - FURTHEST;
-        let listed_until = self.store.listed_until(application, now - LONGEST_CALL).await?;
+        let listed_until = self.store.listed_until(application, now - LISTED_AGAIN_FOR).await?;
         let mut since = listed_until.or(self.last_beat).unwrap_or(now).min(now);
         if !has_listed && let Some(live) = self.store.oldest_live(furthest).await? {
             since = since.min(live);

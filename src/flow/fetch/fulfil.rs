@@ -10,7 +10,7 @@ use crate::domain::ids::{ApplicationId, Region};
 use crate::domain::snapshot::Snapshot;
 use crate::flow::derive::interpreted;
 use crate::flow::outage::{Host, News};
-use crate::flow::reconcile::LONGEST_CALL;
+use crate::flow::reconcile::LISTED_AGAIN_FOR;
 use crate::flow::schedule::Circumstances;
 use crate::flow::stall::Work;
 use crate::store::StoreError;
@@ -214,7 +214,7 @@ impl Fetcher {
     pub(super) async fn resume(&self) {
         let now = self.parts.clock.now();
         for application in self.parts.clients.keys() {
-            let revive = || self.parts.store.revive(application, now - LONGEST_CALL, now);
+            let revive = || self.parts.store.revive(application, now - LISTED_AGAIN_FOR, now);
             if let Err(error) = in_batches(revive).await {
                 tracing::error!(%error, %application, "looks that were given up before the start stay so");
             }
