@@ -75,7 +75,7 @@ impl Known {
     }
 
     /// The same, but at `at` at the earliest: a page that joined a version may tell what came after that was taken.
-    /// No call lasts until what is later than [`LONGEST_CALL`]: that is no time at which it was known.
+    /// No call lasts until what is later than [`LONGEST_CALL`](crate::domain::instant::LONGEST_CALL): that is no time at which it was known.
     fn not_before(self, at: Option<Timestamp>) -> Self {
         let at = at.filter(|at| is_within_a_call(self.at, *at));
         Self { at: at.map_or(self.at, |at| self.at.max(at)), ..self }
