@@ -47,6 +47,9 @@ pub enum DaemonError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A configuration that is read again would have every webhook rejected.
+    #[error(transparent)]
+    Unsignable(#[from] crate::config::Unsignable),
     /// TLS cannot be set up.
     #[error(
         "TLS cannot be set up on this machine ({0}): install the system's CA certificates (package ca-certificates)"
@@ -148,12 +151,18 @@ impl Daemon {
     /// Puts another configuration in force, as far as that takes no restart. Requests go on with what they began with.
     ///
     /// # Errors
-    /// When TLS is not to be had; then nothing has changed.
+    /// When TLS is not to be had, or webhooks would have to be signed that could not be; then nothing has changed.
     pub fn reload(&mut self, config: Config) -> Result<Changes, DaemonError> {
         let changes = self.reloadable.reload(config, self.private)?;
         // What waits for another key or another limit need not wait for its time.
         self.wake();
         Ok(changes)
+    }
+
+    /// The configuration that was read last and taken.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        self.reloadable.config()
     }
 
     /// Begins the soft stop.

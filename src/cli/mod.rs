@@ -132,7 +132,7 @@ impl Arguments {
             .map_err(|error| Failure::Failed(format!("RUST_LOG cannot be read: {error}")))?;
         telemetry::log_panics();
         match self.command {
-            Command::Serve => block_on(serve::serve(config)),
+            Command::Serve => block_on(serve::serve(self.config.as_deref(), environment)),
             Command::Demo(demo) => block_on(demo.run()),
             Command::Config(command) => command.run(config),
             Command::List(list) => block_on(list.run(reading()?)),

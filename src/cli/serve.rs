@@ -1,16 +1,18 @@
 //! `serve`: the daemon.
 
+use std::path::Path;
+
 use super::{Failure, clock};
-use crate::config::{Config, Fault, Faults};
+use crate::config::{Config, Environment, Fault, Faults};
 use crate::daemon::{self, Daemon, Listeners};
 use crate::lifecycle::{self, End, ReloadSignal, Status};
 
 /// Runs until a signal, or until a task dies. A second signal does not wait for what is unfinished.
-pub(super) async fn serve(load: impl Fn() -> Result<Config, Faults>) -> Result<(), Failure> {
+pub(super) async fn serve(named: Option<&Path>, environment: &Environment) -> Result<(), Failure> {
     let mut signal = std::pin::pin!(lifecycle::stop_signal()?);
     // Before the configuration is read: what changes from then on is heard of.
     let mut reload_signal = ReloadSignal::listen()?;
-    let config = load()?;
+    let config = Config::load(named, environment)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -25,7 +27,8 @@ pub(super) async fn serve(load: impl Fn() -> Result<Config, Faults>) -> Result<(
             () = daemon.stopping() => break,
             () = reload_signal.received() => {
                 lifecycle::tell(Status::Reloading);
-                reload(&mut daemon, load());
+                let loaded = daemon.config().load_again(named, environment);
+                reload(&mut daemon, loaded);
                 lifecycle::tell(Status::Ready);
             }
         }
@@ -63,10 +66,9 @@ fn reload(daemon: &mut Daemon, loaded: Result<Config, Faults>) {
             return;
         }
     };
-    let warnings = config.warnings();
     match daemon.reload(config) {
         Ok(changes) => {
-            for warning in warnings {
+            for warning in daemon.config().warnings() {
                 tracing::warn!("{warning}");
             }
             tracing::info!(changed = changes.applied.join(", "), "the configuration was reloaded");

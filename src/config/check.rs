@@ -12,9 +12,9 @@ use phonenumber::country;
 use toml::{Table, Value};
 use url::Url;
 
-use self::application::{Signed, applications, signed};
+use self::application::{applications, signed};
 use super::limited_file::{self, MAX_NCCO_BYTES};
-use super::{Config, Environment, Faults, Fetch, Reading};
+use super::{Config, Environment, Faults, Fetch, Reading, SignaturePolicy};
 use crate::flow::fetch::Patience;
 use crate::http::Ncco;
 use crate::upstream::{is_at, is_loopback};
@@ -71,14 +71,14 @@ pub(super) fn check(
             "is taken by webhooks.listen: readers and Vonage need a port or an address each",
         );
     }
-    let signatures = [signatures.as_deref(), rtc_signatures.as_deref()];
-    let Signed { voice: signed, rtc: rtc_signed } = signed(signatures, &effective, faults);
+    let signature_policy = SignaturePolicy::of([signatures.as_deref(), rtc_signatures.as_deref()]);
+    let signed = signed(signature_policy, &effective, faults);
     Some(Config {
         source,
         webhooks_listen: webhooks_listen?,
         max_body_bytes: usize::try_from(max_body_bytes?).ok()?,
+        signature_policy,
         signed,
-        rtc_signed,
         query_listen: query_listen?,
         readers,
         default_country: default_country.ok()?,

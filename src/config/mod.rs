@@ -7,6 +7,7 @@ mod changes;
 mod check;
 mod file;
 mod limited_file;
+mod signed;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub use self::changes::Changes;
+pub use self::signed::{SignaturePolicy, Signed, Unsignable};
 use crate::domain::ids::ApplicationId;
 use crate::domain::reader::Reader;
 use crate::flow::fetch::Patience;
@@ -102,10 +104,10 @@ pub struct Config {
     pub webhooks_listen: SocketAddr,
     /// The largest webhook body that is taken.
     pub max_body_bytes: usize,
-    /// Whether answer, event and fallback webhooks must be signed.
-    pub signed: bool,
-    /// Whether events of the Conversation API must be.
-    pub rtc_signed: bool,
+    /// How it is decided which webhooks must be signed.
+    pub signature_policy: SignaturePolicy,
+    /// Which webhooks must be signed.
+    pub signed: Signed,
     /// Where readers connect.
     pub query_listen: SocketAddr,
     /// Who may read; nobody listed is anybody who can connect.
@@ -156,7 +158,7 @@ pub struct Fetch {
 }
 
 /// A Vonage application, with its secrets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Application {
     /// Its id.
     pub id: ApplicationId,
@@ -219,6 +221,21 @@ impl Config {
         }
     }
 
+    /// Reads the configuration again: from where this one came, whatever there is by now where nothing names one.
+    /// While an editor replaces the file there is none for a moment, and the built-in defaults would open everything.
+    ///
+    /// # Errors
+    /// Every fault that was found; a file that is not there any more, or is empty, is one.
+    pub fn load_again(&self, named: Option<&Path>, environment: &Environment) -> Result<Self, Faults> {
+        let Some(source) = self.source.as_deref() else { return Self::load(named, environment) };
+        if std::fs::metadata(source).is_ok_and(|file| file.len() == 0) {
+            let message = "is empty: it may be in the middle of being written";
+            let place = source.display().to_string();
+            return Err(Faults(vec![Fault { place, message: message.to_owned() }]));
+        }
+        Self::load(Some(source), environment)
+    }
+
     /// Reads only what it takes to read the store: a reader need not be able to read the keys.
     ///
     /// # Errors
@@ -256,14 +273,14 @@ impl Config {
                     .to_owned(),
             );
         }
-        if !self.signed {
+        if !self.signed.voice {
             warnings.push(
                 "webhooks are not checked for a signature: anybody who reaches the public listener can write to the \
                  record; set signature_secret_files and webhooks.signatures = \"required\""
                     .to_owned(),
             );
         }
-        if self.signed && !self.rtc_signed {
+        if self.signed.voice && !self.signed.rtc {
             warnings.push(
                 "webhooks.rtc_signatures is \"off\": anybody who reaches the public listener can write RTC events to the \
                  record; sign them too (capabilities.rtc.signed_callbacks in Vonage's Application API)"

@@ -26,8 +26,10 @@ pub(super) struct Reloadable {
     clients: Arc<HashMap<ApplicationId, Client>>,
     /// What the daemon was started with: what takes a restart is still so.
     started: Arc<Config>,
-    /// What is in force.
+    /// The configuration that was read last.
     current: Arc<Config>,
+    /// The applications that are served, with the secrets that are in force.
+    applications: Vec<Application>,
 }
 
 impl Reloadable {
@@ -37,16 +39,20 @@ impl Reloadable {
         (pace, clients): (Arc<Pace>, Arc<HashMap<ApplicationId, Client>>),
         started: Arc<Config>,
     ) -> Self {
-        let current = Arc::clone(&started);
-        Self { webhooks, access, pace, clients, started, current }
+        let (current, applications) = (Arc::clone(&started), started.applications.clone());
+        Self { webhooks, access, pace, clients, started, current, applications }
     }
 
     /// Puts `config` in force. `private` is where readers connect.
-    pub(super) fn reload(&mut self, config: Config, private: SocketAddr) -> Result<Changes, DaemonError> {
+    pub(super) fn reload(&mut self, mut config: Config, private: SocketAddr) -> Result<Changes, DaemonError> {
         let mut changes = self.current.changes_to(&config, &self.started);
+        let applications = self.applications(&config);
+        // Not as the file alone would have it: an application that it does not name any more is still served, and what
+        // comes in its name is believed only with its signature.
+        config.signed = config.signature_policy.over(&applications)?;
         let answers = self.answers(&config)?;
-        let receiver =
-            self.webhooks.current().receiver.with_signatures(signatures(self.applications(&config), &config));
+        let signatures = signatures(&applications, config.signed);
+        let receiver = self.webhooks.current().receiver.with_signatures(signatures);
         self.webhooks.replace(Webhooks {
             receiver: Arc::new(receiver),
             answers,
@@ -65,6 +71,7 @@ impl Reloadable {
         } else {
             self.access.replace(config.readers.clone());
         }
+        self.applications = applications;
         self.current = Arc::new(config);
         Ok(changes)
     }
@@ -83,12 +90,18 @@ impl Reloadable {
         Ok(Answers { ncco, ..self.webhooks.current().answers.clone() })
     }
 
-    /// The applications that are served, each as `config` has it: which these are changes with a restart.
-    fn applications<'a>(&'a self, config: &'a Config) -> impl Iterator<Item = &'a Application> {
-        self.started.applications.iter().map(|started| {
-            let is_this = |one: &&Application| one.id == started.id;
-            let current = self.current.applications.iter().find(is_this).unwrap_or(started);
-            config.applications.iter().find(is_this).unwrap_or(current)
-        })
+    /// The applications that are served, each as `config` has it: which these are changes with a restart. One that
+    /// `config` does not have keeps what is in force, and not what the daemon was started with: a secret that was
+    /// replaced must not come back.
+    fn applications(&self, config: &Config) -> Vec<Application> {
+        let as_configured = |served: &Application| {
+            config.applications.iter().find(|one| one.id == served.id).unwrap_or(served).clone()
+        };
+        self.applications.iter().map(as_configured).collect()
+    }
+
+    /// The configuration that was read last and taken.
+    pub(super) fn config(&self) -> &Config {
+        &self.current
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::DaemonError;
-use crate::config::{Application, Config};
+use crate::config::{Application, Config, Signed};
 use crate::domain::clock::Clock;
 use crate::domain::ids::ApplicationId;
 use crate::flow::forward::Forward;
@@ -18,20 +18,13 @@ use crate::vonage::pace::Pace;
 use crate::vonage::region::RegionHosts;
 use crate::vonage::signature::{Signer, Verifier};
 
-/// Which webhooks must be signed as `config` says, and by these applications.
-pub(super) fn signatures<'a>(
-    applications: impl IntoIterator<Item = &'a Application>,
-    config: &Config,
-) -> Signatures {
-    let signers = applications.into_iter().flat_map(|application| {
+/// Which webhooks must be signed, and by these applications.
+pub(super) fn signatures(applications: &[Application], required: Signed) -> Signatures {
+    let signers = applications.iter().flat_map(|application| {
         let signer = |secret| Signer::new(application.id.clone(), application.api_key.clone(), secret);
         application.signature_secrets.iter().map(signer)
     });
-    Signatures {
-        verifier: Verifier::new(signers.collect()),
-        of_voice: config.signed,
-        of_rtc: config.rtc_signed,
-    }
+    Signatures { verifier: Verifier::new(signers.collect()), of_voice: required.voice, of_rtc: required.rtc }
 }
 
 /// What webhooks are replied to with, and who is asked.

@@ -241,7 +241,7 @@ impl Wiring {
         Receiver::new(receive::Parts {
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),
-            signatures: settings::signatures(applications, &self.config),
+            signatures: settings::signatures(&self.config.applications, self.config.signed),
             applications: applications.iter().map(|application| application.id.clone()).collect(),
             refusals,
             rejection_gaps,

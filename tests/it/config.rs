@@ -41,7 +41,7 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(shipped.source, Some(place.file()));
     assert_eq!(shipped.webhooks_listen, address("127.0.0.1:3000"));
     assert_eq!(shipped.max_body_bytes, 262_144);
-    assert!(!shipped.signed);
+    assert!(!shipped.signed.voice);
     assert_eq!(shipped.query_listen, address("127.0.0.1:3001"));
     assert!(shipped.readers.is_empty() && shipped.default_country.is_none());
     assert!(shipped.ncco.is_none());
@@ -147,7 +147,7 @@ fn applications_can_come_from_the_environment_in_any_order() {
         let config = place.load(&variables).unwrap();
         let ids: Vec<&str> = config.applications.iter().map(|application| application.id.as_str()).collect();
         assert_eq!(ids, [APPLICATION, OTHER_APPLICATION]);
-        assert!(config.signed);
+        assert!(config.signed.voice);
         let secret = config.applications[0].signature_secrets.first().unwrap();
         assert_eq!(secret.expose_secret(), "a signature secret of more than 32 bytes");
         variables.reverse();
@@ -504,10 +504,10 @@ fn where_signatures_are_due_each_application_has_a_secret() {
         place.load(&[])
     };
     let (with, without) = ("signature_secret_files = [\"{secret}\"]", "");
-    assert!(load("auto", &[with]).unwrap().signed);
-    assert!(!load("auto", &[without]).unwrap().signed);
-    assert!(!load("off", &[with]).unwrap().signed);
-    assert!(load("required", &[with, with]).unwrap().signed);
+    assert!(load("auto", &[with]).unwrap().signed.voice);
+    assert!(!load("auto", &[without]).unwrap().signed.voice);
+    assert!(!load("off", &[with]).unwrap().signed.voice);
+    assert!(load("required", &[with, with]).unwrap().signed.voice);
     let of_rtc = |signatures: &str, rtc_signatures: &str, applications: &[&str]| {
         load(&format!("{signatures}\"\nrtc_signatures = \"{rtc_signatures}"), applications)
     };
@@ -520,7 +520,7 @@ fn where_signatures_are_due_each_application_has_a_secret() {
         ("required", "off", true, false),
     ] {
         let config = of_rtc(signatures, rtc_signatures, &[with]).unwrap();
-        assert_eq!((config.signed, config.rtc_signed), (voice, rtc), "{signatures} {rtc_signatures}");
+        assert_eq!((config.signed.voice, config.signed.rtc), (voice, rtc), "{signatures} {rtc_signatures}");
         let warns = |of: &str| config.warnings().iter().any(|warning| warning.contains(of));
         assert_eq!(warns("webhooks are not checked"), !voice, "{signatures} {rtc_signatures}");
         assert_eq!(warns("rtc_signatures is"), voice && !rtc, "{signatures} {rtc_signatures}");

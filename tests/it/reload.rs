@@ -297,3 +297,126 @@ async fn signals_under_load_lose_nothing() {
     assert_eq!(kept.lines().count(), 400, "each that was acknowledged is there");
     drop(again);
 }
+
+/// Takes every `[[application]]` out of the file.
+fn without_applications(place: &Place) -> String {
+    let file = place.directory.path().join("conversationd.toml");
+    let whole = fs::read_to_string(&file).unwrap();
+    let (kept, _) = whole.split_once("[[application]]").unwrap();
+    fs::write(file, kept).unwrap();
+    whole
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_served_application_must_sign_whatever_becomes_of_its_block() {
+    for rtc_signatures in ["same", "required"] {
+        let webhooks = if rtc_signatures == "same" { "" } else { "rtc_signatures = \"required\"" };
+        let place = place(World { signatures: "auto", webhooks, ..World::default() }).await;
+        let process = place.start();
+        let unsigned = async |what: &str| {
+            for endpoint in ["answer", "event", "rtc"] {
+                let status = place.post(endpoint, event("CON-1", 0)).await.0;
+                assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{endpoint}, {what}");
+            }
+        };
+        unsigned("as started").await;
+        let calls = (1..9).map(|number| Call::inbound(number, "2026-03-09T10:15:30Z".parse().unwrap()));
+        let mut calls = calls.map(|call| call.split_at("2026-03-09T10:15:39Z".parse().unwrap()).0);
+        let mut signed = async || {
+            assert!(place.vonage.play(&calls.next().unwrap(), Pace::AtOnce).await.is_accepted());
+        };
+
+        let whole = without_applications(&place);
+        if rtc_signatures == "same" {
+            reload(&process);
+            place.wait_for_log("the configuration was reloaded", 1).await;
+            assert!(place.logged("the configuration was not reloaded").is_empty());
+            unsigned("the block was removed").await;
+            signed().await;
+        }
+
+        let other = format!(
+            "[[application]]\nid = \"11111111-2222-4333-8444-555555555555\"\nprivate_key_file = {:?}\n",
+            place.directory.path().join("private.key")
+        );
+        let (kept, _) = whole.split_once("[[application]]").unwrap();
+        place.write("conversationd.toml", &format!("{kept}{other}"));
+        reload(&process);
+        unsigned("the block was replaced").await;
+        signed().await;
+
+        place.write("conversationd.toml", &whole);
+        reload(&process);
+        unsigned("the block is back").await;
+        signed().await;
+        assert!(!log(place.directory.path()).contains("not checked for a signature"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_secret_does_not_come_back_when_the_block_goes() {
+    let place = place(World { secrets: vec![keys::NEW_SECRET], ..World::default() }).await;
+    let process = place.start();
+    place.write("signature.secret", keys::SECRET);
+    reload(&process);
+    place.change("signatures = \"required\"", "signatures = \"auto\"");
+    without_applications(&place);
+    for number in 1..3 {
+        reload(&process);
+        let call = Call::inbound(number, "2026-03-09T10:15:30Z".parse().unwrap());
+        let (ringing, _) = call.split_at("2026-03-09T10:15:39Z".parse().unwrap());
+        assert!(place.vonage.play(&ringing, Pace::AtOnce).await.is_accepted(), "reload {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_would_have_every_webhook_rejected_is_not_done() {
+    let place = place(World { secrets: Vec::new(), ..unsigned() }).await;
+    let process = place.start();
+    place.write("signature.secret", keys::SECRET);
+    // Of the other application they must be signed; the one that is served has no secret.
+    place.change("signatures = \"off\"", "signatures = \"required\"");
+    place.change(keys::APPLICATION, "11111111-2222-4333-8444-555555555555");
+    let secret = place.directory.path().join("signature.secret");
+    place.change("signature_secret_files = []", &format!("signature_secret_files = [{secret:?}]"));
+    place.write("ncco.json", r#"[{"action":"talk","text":"Changed."}]"#);
+    reload(&process);
+    let told = place.wait_for_log("the configuration was not reloaded", 1).await;
+    assert!(told[0]["error"].as_str().unwrap().contains(keys::APPLICATION), "{told:?}");
+    assert_eq!(place.post("answer", event("CON-1", 0)).await, (StatusCode::OK, NCCO.to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_gone_or_empty_for_a_moment_changes_nothing() {
+    for is_named in [false, true] {
+        let place = place(World { query: token_line(OLD_TOKEN), ..World::default() }).await;
+        let directory = place.directory.path();
+        let log = fs::File::create(directory.join("log")).unwrap();
+        let arguments: &[&str] =
+            if is_named { &["serve", "--config", "conversationd.toml"] } else { &["serve"] };
+        let process = Process::start_as(arguments, directory, log, "");
+        assert_eq!(process.told(), "READY=1");
+        let (file, away) = (directory.join("conversationd.toml"), directory.join("conversationd.toml~"));
+        let in_force = async || {
+            assert_eq!(place.get_as(OLD_TOKEN).await, StatusCode::OK);
+            assert_eq!(place.get_as(NEW_TOKEN).await, StatusCode::UNAUTHORIZED, "tokens are asked for");
+            let status = place.post("event", event("CON-1", 0)).await.0;
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "it must be signed");
+        };
+        in_force().await;
+        fs::rename(&file, &away).unwrap();
+        reload(&process);
+        let errors = place.wait_for_log("the configuration was not reloaded", 1).await;
+        assert!(errors[0]["setting"].as_str().unwrap().ends_with("conversationd.toml"), "{errors:?}");
+        in_force().await;
+        fs::write(&file, "").unwrap();
+        reload(&process);
+        place.wait_for_log("the configuration was not reloaded", 2).await;
+        in_force().await;
+        fs::rename(&away, &file).unwrap();
+        place.change(&token_line(OLD_TOKEN), &token_line(NEW_TOKEN));
+        reload(&process);
+        place.wait_for_log("the configuration was reloaded", 1).await;
+        assert_eq!(place.get_as(NEW_TOKEN).await, StatusCode::OK);
+    }
+}

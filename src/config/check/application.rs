@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::Section;
 use crate::config::limited_file::{self, MAX_SECRET_BYTES};
-use crate::config::{Application, Environment, Faults};
+use crate::config::{Application, Environment, Faults, SignaturePolicy, Signed};
 use crate::domain::ids::ApplicationId;
 use crate::vonage::token::TokenMint;
 
@@ -18,35 +18,14 @@ const SECRETS: &str = "signature_secret_files";
 /// The key of the private key's file.
 const PRIVATE_KEY: &str = "private_key_file";
 
-/// Which webhooks must be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Signed {
-    /// Answer, event and fallback webhooks.
-    pub(super) voice: bool,
-    /// Events of the Conversation API, which have a switch of their own at Vonage.
-    pub(super) rtc: bool,
-}
-
 /// Which webhooks must be signed. Fails closed: where they must be, every application needs a secret.
 /// A secret that is named and cannot be read is a fault already, and not one that is missing.
-pub(super) fn signed(
-    [signatures, rtc_signatures]: [Option<&str>; 2],
-    effective: &Table,
-    faults: &mut Faults,
-) -> Signed {
+pub(super) fn signed(policy: SignaturePolicy, effective: &Table, faults: &mut Faults) -> Signed {
     let names_secret =
         |block: &Value| block.get(SECRETS).and_then(Value::as_array).is_some_and(|files| !files.is_empty());
     let applications = blocks(effective);
-    let voice = match signatures {
-        Some("off") => false,
-        Some("required") => true,
-        _ => applications.iter().any(names_secret),
-    };
-    let rtc = match rtc_signatures {
-        Some("off") => false,
-        Some("required") => true,
-        _ => voice,
-    };
+    let signed = policy.decide(applications.iter().any(names_secret));
+    let Signed { voice, rtc } = signed;
     if (voice || rtc) && applications.is_empty() {
         let key = if voice { "webhooks.signatures" } else { "webhooks.rtc_signatures" };
         faults.add(key, format!("\"required\" needs an [[application]] with {SECRETS}"));
@@ -59,7 +38,7 @@ pub(super) fn signed(
             );
         }
     }
-    Signed { voice, rtc }
+    signed
 }
 
 fn blocks(effective: &Table) -> &[Value] {

@@ -27,6 +27,11 @@ impl Process {
 
     /// Starts `serve` with another standard error, after the shell has run `before`.
     pub fn start_logging_to(directory: &Path, log: impl Into<Stdio>, before: &str) -> Self {
+        Self::start_as(&["serve", "--config", "conversationd.toml"], directory, log, before)
+    }
+
+    /// Starts the binary with these arguments in `directory`.
+    pub fn start_as(arguments: &[&str], directory: &Path, log: impl Into<Stdio>, before: &str) -> Self {
         let socket = directory.join("notify.socket");
         let _ = fs::remove_file(&socket);
         let notifications = UnixDatagram::bind(&socket).expect("a socket can be bound");
@@ -35,9 +40,10 @@ impl Process {
         let child = Command::new("sh")
             .args(["-c", &format!("trap '' XFSZ; {before}\nexec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_conversationd"))
-            .args(["serve", "--config"])
-            .arg(directory.join("conversationd.toml"))
+            .args(arguments)
+            .current_dir(directory)
             .env("NOTIFY_SOCKET", &socket)
+            .env_remove("CONVERSATIOND_CONFIG")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
