@@ -44,6 +44,12 @@ const HARMLESS_PARAMETERS: [&str; 6] = ["transport", "user", "lr", "ext", "isub"
 /// Longer than any number, name or address that is called.
 const MAX_BYTES: usize = 2048;
 
+/// How much of a text is read at all: more than any address with a token or two in its query.
+const MAX_READ_BYTES: usize = 16 * 1024;
+
+/// How many addresses of one text are shown: more than any message names. What follows them is left out.
+const MAX_ADDRESSES: usize = 8;
+
 /// How often an address may have been percent-encoded.
 const MAX_ENCODINGS: usize = 8;
 
@@ -55,10 +61,12 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_BYTES && text.bytes().all(is_plain) {
         return Cow::Borrowed(text);
     }
+    let read = &text[..text.floor_char_boundary(MAX_READ_BYTES)];
     // As it would be typed: what looks like an address is one, however wide its colon.
-    let typed = typed(text);
+    let typed = typed(read);
     let decoded = decoded(&typed);
-    let clean = without_secrets(&decoded);
+    let clean =
+        if read.len() < text.len() { begun_without_secrets(&decoded) } else { without_secrets(&decoded) };
     let is_clean = clean == *typed && text.len() <= MAX_BYTES;
     if is_clean { Cow::Borrowed(text) } else { Cow::Owned(shortened(clean)) }
 }
@@ -136,16 +144,34 @@ fn shortened(mut text: String) -> String {
     text
 }
 
+/// The beginning of a text, without what its unread end may make a secret: an `@` makes user info of all that is
+/// before it in an address, and a dot makes a token of a word.
+fn begun_without_secrets(text: &str) -> String {
+    let before = Address::first_in(text).map_or(text, |address| address.before);
+    let whole_words = &before[..before.rfind(char::is_whitespace).unwrap_or(0)];
+    format!("{} {REDACTED}", words_without_secrets(whole_words)).trim_start().to_owned()
+}
+
+/// A loop and not a recursion: a text can be full of addresses, and the stack is not as long as a text.
 fn without_secrets(text: &str) -> String {
-    match Address::first_in(text) {
-        None => words_without_secrets(text),
-        Some(Address { before, scheme, rest }) => {
-            let before = words_without_secrets(before);
-            let called = CALLED.iter().any(|known| scheme.eq_ignore_ascii_case(known));
-            let clean = if called { called_address(rest) } else { place_address(rest) };
-            format!("{before}{scheme}:{clean}")
+    let mut clean = String::new();
+    let mut left = text;
+    for _ in 0..MAX_ADDRESSES {
+        let Some(Address { before, scheme, rest }) = Address::first_in(left) else {
+            return clean + &words_without_secrets(left);
+        };
+        clean += &words_without_secrets(before);
+        clean += scheme;
+        clean.push(':');
+        if CALLED.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return clean + &called_address(rest);
         }
+        let place = Place::of(rest);
+        clean += place.slashes;
+        clean += with_port(place.host);
+        left = place.path;
     }
+    clean
 }
 
 /// The first address in a text. It takes all that follows: a password may hold a blank.
@@ -199,30 +225,40 @@ fn host_and_parameters(text: &str) -> String {
     format!("{}{harmless}{trailing}", with_port(host.trim_end_matches('>')))
 }
 
-/// Where a WebSocket or web address leads: host, port and path.
-fn place_address(rest: &str) -> String {
-    let slashes = rest.len() - rest.trim_start_matches('/').len();
-    let (slashes, rest) = rest.split_at(slashes);
-    let authority = rest.split(['/', '?', '#', ';', '&']).next().unwrap_or_default();
-    let has_port = authority.split_once(':').is_none_or(|(_, port)| is_port(port));
-    let place = if authority.contains('@') {
-        let (_, host) = authority.rsplit_once('@').unwrap_or_default();
-        &rest[authority.len() - host.len()..]
-    } else if has_port {
-        rest
-    } else {
-        // A password that should have been encoded: the host is behind the last '@' that is not in the query.
-        let (before, _) =
-            rest.split_once('?').filter(|(before, _)| before.contains('@')).unwrap_or((rest, ""));
-        before.rsplit_once('@').map_or(rest, |(_, place)| place)
-    };
-    let place = place.split(['?', '#', ';', '&']).next().unwrap_or_default();
-    let (host, path) = place.find('/').map_or((place, ""), |slash| place.split_at(slash));
-    let path = match path.find('=') {
-        Some(equals) => &path[..path[..equals].rfind('/').unwrap_or(0)],
-        None => path,
-    };
-    format!("{slashes}{}{}", with_port(host), without_secrets(path))
+/// Where a WebSocket or web address leads.
+struct Place<'a> {
+    slashes: &'a str,
+    /// With what is behind its colon.
+    host: &'a str,
+    /// Without parameters. It may hold a further address.
+    path: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn of(rest: &'a str) -> Self {
+        let slashes = rest.len() - rest.trim_start_matches('/').len();
+        let (slashes, rest) = rest.split_at(slashes);
+        let authority = rest.split(['/', '?', '#', ';', '&']).next().unwrap_or_default();
+        let has_port = authority.split_once(':').is_none_or(|(_, port)| is_port(port));
+        let place = if authority.contains('@') {
+            let (_, host) = authority.rsplit_once('@').unwrap_or_default();
+            &rest[authority.len() - host.len()..]
+        } else if has_port {
+            rest
+        } else {
+            // A password that should have been encoded: the host is behind the last '@' that is not in the query.
+            let (before, _) =
+                rest.split_once('?').filter(|(before, _)| before.contains('@')).unwrap_or((rest, ""));
+            before.rsplit_once('@').map_or(rest, |(_, place)| place)
+        };
+        let place = place.split(['?', '#', ';', '&']).next().unwrap_or_default();
+        let (host, path) = place.find('/').map_or((place, ""), |slash| place.split_at(slash));
+        let path = match path.find('=') {
+            Some(equals) => &path[..path[..equals].rfind('/').unwrap_or(0)],
+            None => path,
+        };
+        Self { slashes, host, path }
+    }
 }
 
 /// The host with its port; what is behind its colon and no port is no part of it.
@@ -271,9 +307,22 @@ fn is_secret_scheme(word: &str) -> bool {
 }
 
 fn word_without_secrets(word: &str) -> String {
-    if word.starts_with("//") {
-        return place_address(word);
+    let mut clean = String::new();
+    let mut left = word;
+    for _ in 0..MAX_ADDRESSES {
+        if !left.starts_with("//") {
+            return clean + &bare_word_without_secrets(left);
+        }
+        let place = Place::of(left);
+        clean += place.slashes;
+        clean += with_port(place.host);
+        left = place.path;
     }
+    clean
+}
+
+/// A word that does not begin as an address without a scheme does.
+fn bare_word_without_secrets(word: &str) -> String {
     if is_jwt(word) {
         return REDACTED.to_owned();
     }
@@ -394,6 +443,46 @@ mod tests {
     #[test]
     fn a_text_is_bounded() {
         assert_eq!(shown(&"ü".repeat(5000)).len(), MAX_BYTES);
+        let sentence = shown(&"it rang. ".repeat(40_000)).into_owned();
+        assert!(sentence.starts_with("it rang. it rang.") && sentence.len() == MAX_BYTES, "{sentence}");
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_read_whole_shows_no_secret_that_its_end_would_mark() {
+        let secret = "s3cr3t".repeat(MAX_READ_BYTES);
+        for text in [
+            format!("wss://{secret}@bot.example.com"),
+            format!("wss://bot.example.com/{secret}@bot.example.com"),
+            format!("sip:agent7{secret}@sip.example.com"),
+            format!("eyJ{secret}.e30.s3cr3t"),
+            format!("agent7:{secret}@sip.example.com"),
+            format!("wss%3A%2F%2F{secret}%40bot.example.com"),
+            secret.clone(),
+        ] {
+            assert_eq!(shown(&text), REDACTED);
+            assert_eq!(shown(&format!("could not reach {text}")), format!("could not reach {REDACTED}"));
+        }
+        let read = format!("wss://bot.example.com/stream?token={}", &secret[..MAX_READ_BYTES / 2]);
+        assert_eq!(shown(&read), "wss://bot.example.com/stream");
+    }
+
+    #[test]
+    fn a_text_full_of_addresses_shows_the_first_and_no_secret() {
+        for (one, shown_so) in [
+            ("ws:a/", "ws:a/"),
+            ("ws:", "ws:"),
+            ("x://", "x://"),
+            ("//a", "//a"),
+            ("ws:a:b/", "ws:a/"),
+            ("sip:a/", "sip:a"),
+        ] {
+            let (few, many) = (one.repeat(2000), one.repeat(200_000));
+            let clean = shown(&few).into_owned();
+            assert!(clean.starts_with(shown_so), "{one}: {clean}");
+            assert!(shown(&many).len() <= MAX_BYTES, "{one}");
+            let hidden = shown(&format!("{}s3cr3t@host", one.repeat(20))).into_owned();
+            assert!(!hidden.contains("s3cr3t"), "{one}: {hidden}");
+        }
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Words that programs write where they have nothing to write: the answer webhook of an app-to-phone call has
 //! `uuid=NONE`.
 
-use super::visible::visible;
+use super::visible::{is_invisible, visible};
 
 /// What various languages make of nothing, in lower case.
 const NOTHING: [&str; 11] = [
@@ -27,9 +27,17 @@ const PREFIXES: [&str; 5] = ["con-", "mem-", "usr-", "nam-", "knk-"];
 /// The zeros of a UUID that nobody has.
 const UUID_DIGITS: usize = 32;
 
+/// No word for nothing has more characters, and neither has a UUID.
+const MAX_CHARACTERS: usize = 36;
+
 /// Whether a text says nothing: it is blank, a word for nothing, or a UUID of zeros.
 #[must_use]
 pub fn says_nothing(text: &str) -> bool {
+    // A text can be as long as a body: its beginning decides.
+    let is_word = |character: &char| !character.is_whitespace() && !is_invisible(*character);
+    if text.chars().filter(is_word).nth(MAX_CHARACTERS).is_some() {
+        return false;
+    }
     let text = visible(text);
     text.is_empty() || NOTHING.iter().any(|word| text.eq_ignore_ascii_case(word)) || is_zero_uuid(&text)
 }

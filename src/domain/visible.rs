@@ -31,7 +31,9 @@ pub fn typed(text: &str) -> Cow<'_, str> {
     Cow::Owned(typed.trim().to_owned())
 }
 
-fn is_invisible(character: char) -> bool {
+/// Whether nobody sees a character.
+#[must_use]
+pub fn is_invisible(character: char) -> bool {
     // The blank of braille takes up room and is drawn without a dot.
     const BRAILLE_BLANK: char = '\u{2800}';
     if character.is_ascii() {

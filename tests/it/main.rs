@@ -19,6 +19,7 @@ mod find;
 mod forward;
 mod front;
 mod gaps;
+mod hostile;
 mod interpret;
 mod large_answers;
 mod layers;

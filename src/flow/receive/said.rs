@@ -8,6 +8,16 @@ use crate::domain::ids::{ApplicationId, ConversationId, LegId, Region};
 use crate::vonage::event::ConversationEvent;
 use crate::vonage::webhook::{Unreadable, Webhook};
 
+/// The conversation that a webhook names first. Nothing else of it is looked at, since nobody believes it yet.
+pub(super) fn named_conversation(delivery: &Delivery) -> Option<ConversationId> {
+    let event = || ConversationEvent::from_slice(&delivery.body)?.conversation_id();
+    let own = if delivery.endpoint == Endpoint::Rtc { event() } else { None };
+    own.or_else(|| {
+        let webhook = Webhook::read(delivery).ok()?;
+        webhook.conversation_id().or_else(|| webhook.transferred_to())
+    })
+}
+
 /// As much of it as the log and the reply need.
 #[derive(Debug)]
 pub(super) struct Said {

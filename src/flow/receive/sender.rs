@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::said::Said;
+use super::said::named_conversation;
 use super::{ReceiveError, Receiver, Request};
 use crate::domain::arrival::{Endpoint, Origin};
 use crate::domain::ids::ApplicationId;
@@ -65,8 +65,7 @@ impl Receiver {
 
     /// Anybody can send it: whether it is ours depends on the conversation that it names.
     fn note_unsigned(&self, request: &Request, received_at: Timestamp) {
-        let Ok(said) = Said::of(&request.delivery) else { return };
-        if let Some(conversation) = said.conversation_id.or(said.transferred_to) {
+        if let Some(conversation) = named_conversation(&request.delivery) {
             let application = self.addressed(request.application.as_deref()).cloned();
             self.parts.rejection_gaps.unsigned(conversation, application, received_at);
         }
