@@ -139,7 +139,7 @@ pub async fn start(
     wiring.feed_watchdog();
     if let Err(error) = wiring.open().await {
         wiring.lifecycle.stop();
-        wiring.lifecycle.drained(std::future::ready(())).await;
+        wiring.lifecycle.drained(std::future::pending()).await;
         return Err(error.into());
     }
     let Wiring { store, lifecycle, wakes, access, pace, clients, config, .. } = wiring;

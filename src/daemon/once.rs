@@ -8,12 +8,13 @@ use secrecy::SecretString;
 use super::DaemonError;
 use super::settings::clients;
 use crate::config::Config;
-use crate::domain::clock::Clock;
+use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::fetch::{Finding, Urgency};
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::domain::snapshot::{Document, EventList, Sighting};
 use crate::flow::Wake;
 use crate::flow::derive::Deriver;
+use crate::flow::stall::Stalls;
 use crate::store::{self, Kept, Store, StoreError};
 use crate::vonage::client::{Asked, Client, Failure, Look};
 use crate::vonage::pace::Pace;
@@ -132,6 +133,7 @@ async fn keep_in(
     if let Some(list) = seen.events {
         store.keep(id, &seen.application, Finding::Events(list)).await?;
     }
-    Deriver::new(Arc::clone(store), Wake::default(), Wake::default()).step().await?;
+    let stalls = Arc::new(Stalls::new(Arc::new(SystemClock)));
+    Deriver::new(Arc::clone(store), [Wake::default(), Wake::default()], stalls).step().await?;
     Ok(kept)
 }

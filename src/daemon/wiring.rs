@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::ids::ApplicationId;
 use crate::flow::Wake;
+use crate::flow::clock_steps::ClockSteps;
 use crate::flow::derive::Deriver;
 use crate::flow::fetch::{self, Fetcher};
 use crate::flow::heartbeat::{self, Heartbeat};
@@ -75,6 +76,7 @@ pub(super) struct Wiring {
     pub(super) wakes: Wakes,
     late_routes: LateRoutes,
     stalls: Arc<Stalls>,
+    clock_steps: Arc<ClockSteps>,
     pub(super) access: Arc<Access>,
     clock: Arc<dyn Clock>,
     pub(super) pace: Arc<Pace>,
@@ -92,6 +94,7 @@ impl Wiring {
             wakes: Wakes::default(),
             late_routes: LateRoutes::default(),
             stalls: Arc::new(Stalls::new(Arc::clone(&clock))),
+            clock_steps: Arc::new(ClockSteps::new(Arc::clone(&clock))),
             access: Arc::new(Access::new(config.readers.clone(), &clock)),
             clients: Arc::new(settings::clients(&config, &pace, &clock)?),
             config: Arc::new(config),
@@ -158,8 +161,8 @@ impl Wiring {
     }
 
     async fn try_to_open(&self) -> Result<(), StoreError> {
-        // The writer's thread inherits the priority of the one that asks for it: all others are begun in tasks, on the
-        // threads of the runtime.
+        // At the start this runs on the main thread, whose priority the writer's thread inherits. All others are begun in
+        // tasks, on the threads of the runtime.
         let opened = store::open(&self.config.store).await;
         let (store, writer) = opened.inspect_err(|error| self.store.blame(error))?;
         let mut starting = JoinSet::new();
@@ -177,6 +180,7 @@ impl Wiring {
             clock: Arc::clone(&self.clock),
             outages: Arc::clone(&outages),
             stalls: Arc::clone(&self.stalls),
+            clock_steps: Arc::clone(&self.clock_steps),
             wake: self.wakes.heartbeat.clone(),
             fetcher: self.wakes.fetcher.clone(),
             started_at: self.started_at,
@@ -187,8 +191,8 @@ impl Wiring {
         self.lifecycle.run_to_the_end("writer", writer.run());
         self.lifecycle.run("heartbeat", heartbeat.run(stop()));
         let (webhooks, fetched) = (self.wakes.deriver.clone(), self.wakes.fetched.clone());
-        let deriver = Deriver::new(Arc::clone(&store), webhooks, fetched);
-        self.lifecycle.run("deriver", deriver.run(Arc::clone(&self.stalls), stop()));
+        let deriver = Deriver::new(Arc::clone(&store), [webhooks, fetched], Arc::clone(&self.stalls));
+        self.lifecycle.run("deriver", deriver.run(stop()));
         if !self.config.applications.is_empty() {
             self.lifecycle.run("fetcher", self.fetcher(&store, Arc::clone(&outages)).run(stop()));
             self.start_reconciler(&store, last_beat, outages);
@@ -210,6 +214,7 @@ impl Wiring {
             changed: self.wakes.fetched.clone(),
             outages,
             stalls: Arc::clone(&self.stalls),
+            clock_steps: Arc::clone(&self.clock_steps),
         })
     }
 

@@ -47,6 +47,7 @@ pub struct Deriver {
     store: Arc<dyn Store>,
     webhooks: Wake,
     looks: Wake,
+    stalls: Arc<Stalls>,
     /// The conversations that the log has as ones that cannot be interpreted.
     told: ToldOnce<ConversationId>,
 }
@@ -61,18 +62,19 @@ pub enum Step {
 }
 
 impl Deriver {
-    /// A deriver that looks at the store whenever it is woken: by webhooks, which it gives way to, or by looks.
+    /// A deriver that looks at the store whenever it is woken: by webhooks, which it gives way to, or by looks. It
+    /// tells `stalls` how its work goes.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, webhooks: Wake, looks: Wake) -> Self {
-        Self { store, webhooks, looks, told: ToldOnce::default() }
+    pub fn new(store: Arc<dyn Store>, [webhooks, looks]: [Wake; 2], stalls: Arc<Stalls>) -> Self {
+        Self { store, webhooks, looks, stalls, told: ToldOnce::default() }
     }
 
-    /// Works until the stop, and tells `stalls` how that goes.
-    pub async fn run(self, stalls: Arc<Stalls>, stop: CancellationToken) {
+    /// Works until the stop.
+    pub async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let began = Instant::now();
             let outcome = self.step().await;
-            stalls.observe(Work::Derive, &outcome);
+            self.stalls.observe(Work::Derive, &outcome);
             stop.run_until_cancelled(self.rest(outcome, began.elapsed())).await;
         }
     }
@@ -109,16 +111,18 @@ impl Deriver {
             return Ok(Step::Idle);
         }
         let conversations: Vec<_> = stale.conversations.into_iter().collect();
-        let (histories, mut unreadable) = self.readable(&conversations).await?;
+        let (histories, unreadable) = self.readable(&conversations).await?;
         let Interpreted { records, failed } = interpreted(histories).await;
         let count = records.len();
         self.store.save(records, stale.through).await?;
-        for conversation in &failed {
+        for (conversation, _) in &failed {
             self.tell(conversation, &"the program failed on its history, which is kept");
         }
-        unreadable.extend(failed);
-        if !unreadable.is_empty() {
-            self.store.quarantine(&unreadable).await?;
+        let failed = failed.into_iter().map(|(conversation, revision)| (conversation, Some(revision)));
+        let quarantined: Vec<_> =
+            unreadable.into_iter().map(|conversation| (conversation, None)).chain(failed).collect();
+        if !quarantined.is_empty() {
+            self.store.quarantine(&quarantined).await?;
         }
         Ok(Step::Did(count))
     }
@@ -130,18 +134,32 @@ impl Deriver {
     ) -> Result<(Vec<History>, Vec<ConversationId>), StoreError> {
         match self.store.histories(conversations).await {
             Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {}
-            outcome => return outcome.map(|histories| (histories, Vec::new())),
+            Ok(histories) => {
+                if !histories.is_empty() {
+                    self.stalls.observe(Work::ReadHistories, &Ok(()));
+                }
+                return Ok((histories, Vec::new()));
+            }
+            Err(error) => return Err(error),
         }
-        let (mut histories, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut histories, mut unreadable, mut damage) = (Vec::new(), Vec::new(), None);
         for conversation in conversations {
             match self.store.histories(std::slice::from_ref(conversation)).await {
                 Ok(readable) => histories.extend(readable),
                 Err(error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
                     self.tell(conversation, &error);
                     unreadable.push(conversation.clone());
+                    damage = Some(error).filter(|error| matches!(error, StoreError::Damaged(_))).or(damage);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        // One conversation's page is its own affair; that no history can be read is everybody's.
+        match damage {
+            Some(damage) if histories.is_empty() => {
+                self.stalls.observe(Work::ReadHistories, &Err::<(), _>(damage));
+            }
+            _ => self.stalls.observe(Work::ReadHistories, &Ok(())),
         }
         Ok((histories, unreadable))
     }
@@ -170,8 +188,8 @@ async fn lull(mut pressed: watch::Receiver<bool>) {
 pub(super) struct Interpreted {
     /// What they mean, each with the revision that it was read at.
     pub(super) records: Vec<(Interpretation, Revision)>,
-    /// The conversations on whose history the program failed.
-    pub(super) failed: Vec<ConversationId>,
+    /// The conversations on whose history the program failed, with the revision that it was read at.
+    pub(super) failed: Vec<(ConversationId, Revision)>,
 }
 
 /// Interprets histories beside the runtime's threads, which webhooks wait for: the history of a long conference takes a
@@ -188,7 +206,7 @@ fn isolated(histories: &[History], interpret: impl Fn(&History) -> Interpretatio
         // Interpreting is pure: what a panic leaves behind is seen by nobody.
         match catch_unwind(AssertUnwindSafe(|| interpret(history))) {
             Ok(record) => interpreted.records.push((record, history.revision)),
-            Err(_) => interpreted.failed.push(history.conversation_id.clone()),
+            Err(_) => interpreted.failed.push((history.conversation_id.clone(), history.revision)),
         }
     }
     interpreted
@@ -216,7 +234,7 @@ mod tests {
         });
         let records: Vec<&str> = interpreted.records.iter().map(|(record, _)| record.id.as_str()).collect();
         assert_eq!(records, ["CON-1", "CON-3"]);
-        assert_eq!(interpreted.failed, [histories[1].conversation_id.clone()]);
+        assert_eq!(interpreted.failed, [(histories[1].conversation_id.clone(), Revision::default())]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,5 @@
 //! Looks at what is due, the most urgent first: lease → look → keep (one transaction) → when next.
 
-mod failing;
 mod fulfil;
 
 use std::collections::HashMap;
@@ -13,9 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use super::schedule::Patience;
 
-use failing::FailureRuns;
-
 use super::Wake;
+use super::clock_steps::ClockSteps;
 use super::outage::Outages;
 use super::stall::{Stalls, Work};
 use super::told_once::ToldOnce;
@@ -24,6 +22,7 @@ use crate::domain::fetch::Urgency;
 use crate::domain::ids::{ApplicationId, ConversationId};
 use crate::store::{Store, StoreError};
 use crate::vonage::client::Client;
+use crate::vonage::hold::Api;
 use crate::vonage::pace::Pace;
 
 /// How long a look may take before somebody else may take it over: longer than any, with 200 members, at a
@@ -62,6 +61,8 @@ pub struct Parts {
     pub outages: Arc<Outages>,
     /// Told whether the store does its part.
     pub stalls: Arc<Stalls>,
+    /// Tells how long something lasts, whatever is done to the clock.
+    pub clock_steps: Arc<ClockSteps>,
 }
 
 /// Does what is owed.
@@ -74,7 +75,6 @@ pub struct Fetcher {
     unreadable: ToldOnce<ConversationId>,
     /// The conversations that Vonage fails by themselves.
     failed_alone: ToldOnce<ConversationId>,
-    failing: FailureRuns,
 }
 
 /// What the fetcher waits for.
@@ -95,7 +95,6 @@ impl Fetcher {
             strangers: ToldOnce::default(),
             unreadable: ToldOnce::default(),
             failed_alone: ToldOnce::default(),
-            failing: FailureRuns::default(),
         })
     }
 
@@ -115,7 +114,9 @@ impl Fetcher {
                 Some(ended) = looks.join_next() => {
                     if let Err(panic) = ended {
                         // The lease stays taken until it runs out. The others go on.
-                        tracing::error!(%panic, "a fetch ended in a panic; its conversation is fetched again in an hour");
+                        // What it was about is in the log already, without what it may hold.
+                        let is_panic = panic.is_panic();
+                        tracing::error!(is_panic, "a fetch ended early; its conversation is fetched again in an hour");
                     }
                 }
                 // It may be about a more urgent one than the one whose turn is waited for.
@@ -147,12 +148,22 @@ impl Fetcher {
     }
 
     async fn next(&self) -> Result<Next, StoreError> {
+        // While nobody may ask, what is due is left where it is.
+        if let Some(held) = self.held_back() {
+            return Ok(Next::Sleep(held.min(LONGEST_SLEEP)));
+        }
         let now = self.parts.clock.now();
         if let Some(urgency) = self.parts.store.most_urgent(now).await? {
             return Ok(Next::Due(urgency));
         }
         let next_due = self.parts.store.next_due().await?;
         Ok(Next::Sleep(self.until(next_due)))
+    }
+
+    /// How long Vonage's rate limit still holds back the fetches of every application.
+    fn held_back(&self) -> Option<Duration> {
+        let holds = self.parts.clients.values().map(|client| client.held_back(Api::Conversations));
+        holds.collect::<Option<Vec<Duration>>>()?.into_iter().min()
     }
 
     async fn ready(&self, next: &Next) {

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Wake;
+use super::clock_steps::ClockSteps;
 use super::outage::Outages;
 use super::stall::Stalls;
 use crate::domain::clock::{CLOCK_STEP, Clock};
@@ -31,6 +32,8 @@ pub struct Parts {
     pub outages: Arc<Outages>,
     /// What the store does not do.
     pub stalls: Arc<Stalls>,
+    /// What was done to the clock.
+    pub clock_steps: Arc<ClockSteps>,
     /// Wakes it.
     pub wake: Wake,
     /// Wakes who fetches.
@@ -46,8 +49,6 @@ pub struct Parts {
 pub struct Heartbeat {
     parts: Parts,
     next_beat: Timestamp,
-    /// What the clock said at a time that has passed: from then on both go on together, unless the clock is set.
-    reckoned: (Timestamp, Duration),
     /// A failure is logged once until it is over.
     is_failing: bool,
 }
@@ -65,7 +66,8 @@ impl Heartbeat {
     /// When the store cannot be read or written.
     pub async fn begin(parts: Parts) -> Result<(Self, Option<Timestamp>), StoreError> {
         let (now, store) = (parts.clock.now(), &parts.store);
-        let reckoned = (now, parts.clock.monotonic());
+        // No pause is longer, so that what is due later was put off by another clock.
+        let mut latest = now.saturating_add(parts.longest_pause).unwrap_or(Timestamp::MAX);
         let last_beat = store.last_beat().await?;
         if now.duration_since(parts.started_at) > SHORTEST {
             store.add_gap(Cause::Store, None, parts.started_at, now).await?;
@@ -81,24 +83,24 @@ impl Heartbeat {
                 let seconds = -silence.as_secs();
                 tracing::warn!(seconds, "the clock was set back since the last run; it is kept as a gap");
                 store.add_gap(Cause::Clock, None, parts.started_at, last_beat).await?;
+                latest = now;
             }
         }
-        store.beat(now).await?;
-        match pull(&parts, now).await {
+        match pull(&parts, now, latest).await {
             // The fetcher meets the same damage, and says so.
             Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok((Self { parts, next_beat: now + BEAT, reckoned, is_failing: false }, last_beat))
+        // At last: a start that fails half way is begun anew, and has to find the predecessor's.
+        store.beat(now).await?;
+        Ok((Self { parts, next_beat: now + BEAT, is_failing: false }, last_beat))
     }
 
     /// Works until the stop, and beats one last time.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let clock = Arc::clone(&self.parts.clock);
-            let checked = self.check_clock().await;
             let due = self.step(clock.now()).await;
-            self.note(checked.as_ref().err());
             let sleep = Duration::try_from(due.duration_since(clock.now())).unwrap_or(Duration::ZERO);
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -118,24 +120,22 @@ impl Heartbeat {
         done.ok().flatten().unwrap_or(self.next_beat).min(self.next_beat)
     }
 
-    /// Notices that the clock was set. What is stamped in between cannot be told from what would have been stamped
+    /// Records that the clock was set. What is stamped in between cannot be told from what would have been stamped
     /// otherwise, or nothing is: a gap. And fetches must not wait for an instant that the clock has left behind.
-    ///
-    /// # Errors
-    /// When the store cannot be written. It is noticed again then.
-    pub async fn check_clock(&mut self) -> Result<(), StoreError> {
-        let (now, passed) = (self.parts.clock.now(), self.parts.clock.monotonic());
-        let (at, then) = self.reckoned;
-        let elapsed = SignedDuration::try_from(passed.saturating_sub(then)).unwrap_or(SignedDuration::MAX);
-        let expected = at.saturating_add(elapsed).unwrap_or(Timestamp::MAX);
-        let step = now.duration_since(expected);
-        if step.abs() >= CLOCK_STEP {
-            self.parts.store.add_gap(Cause::Clock, None, now.min(expected), now.max(expected)).await?;
-            pull(&self.parts, now).await?;
-            tracing::warn!(seconds = step.as_secs(), "the machine's clock was set; it is kept as a gap");
+    async fn record_clock_steps(&self, now: Timestamp) -> Result<(), StoreError> {
+        let Parts { store, clock_steps, .. } = &self.parts;
+        for step in clock_steps.unrecorded() {
+            store.add_gap(Cause::Clock, None, step.from.min(step.to), step.from.max(step.to)).await?;
+            if step.length().is_negative() {
+                pull(&self.parts, now, now).await?;
+            }
+            tracing::warn!(
+                seconds = step.length().as_secs(),
+                "the machine's clock was set; it is kept as a gap"
+            );
+            clock_steps.mark_recorded(step);
             self.parts.fetcher.wake();
         }
-        self.reckoned = (now, passed);
         Ok(())
     }
 
@@ -145,6 +145,7 @@ impl Heartbeat {
             self.next_beat = now + BEAT;
             self.parts.store.beat(now).await?;
         }
+        self.record_clock_steps(now).await?;
         self.parts.stalls.record(&*self.parts.store, now).await?;
         self.parts.outages.record(&*self.parts.store, now).await
     }
@@ -161,9 +162,8 @@ impl Heartbeat {
     }
 }
 
-/// Makes due what no pause can have put off so far.
-async fn pull(parts: &Parts, now: Timestamp) -> Result<(), StoreError> {
-    let latest = now.saturating_add(parts.longest_pause).unwrap_or(Timestamp::MAX);
+/// Makes due what is due after `latest`.
+async fn pull(parts: &Parts, now: Timestamp, latest: Timestamp) -> Result<(), StoreError> {
     while parts.store.pull(now, latest).await? > 0 {}
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The data flow, one file per step.
 
+pub mod clock_steps;
 pub mod count;
 pub mod derive;
 pub mod face;

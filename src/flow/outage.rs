@@ -136,6 +136,12 @@ impl Outages {
             // Nobody else takes from its front.
             self.noticed().over.remove(0);
         }
+        for host in self.throttled() {
+            // A rate limit that holds nothing back hides nothing.
+            if !store.has_pending(&host.application).await? {
+                self.observed(&host, None, now);
+            }
+        }
         let mut next = None;
         for (of, outage) in self.unrecorded() {
             let due = outage.began_at + SHORTEST;
@@ -147,6 +153,16 @@ impl Outages {
             self.mark_recorded(&of, outage);
         }
         Ok(next)
+    }
+
+    /// The hosts whose rate limit holds fetches back.
+    fn throttled(&self) -> Vec<Host> {
+        let noticed = self.noticed();
+        let silent = noticed
+            .silent
+            .iter()
+            .filter(|(host, (cause, _))| *cause == Cause::Throttled && host.api == Api::Conversations);
+        silent.map(|(host, _)| host.clone()).collect()
     }
 
     fn first_over(&self) -> Option<(Of, Outage, Timestamp)> {

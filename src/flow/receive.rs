@@ -242,7 +242,7 @@ impl Receiver {
         });
         match tokio::time::timeout(EVENT_PATIENCE, appending).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(died)) => Err(StoreError::Unavailable(format!("appending ended early: {died}"))),
+            Ok(Err(_)) => Err(StoreError::Unavailable("appending ended early; see the log".to_owned())),
             Err(_) => Err(StoreError::Behind),
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Circumstances {
     pub(super) now: Timestamp,
     /// How long the looks before this one have failed.
     pub(super) failing_for: SignedDuration,
+    /// How long nothing was heard of the conversation.
+    pub(super) silent_for: SignedDuration,
     /// 0 to 1: how much of the longest pause to leave out.
     pub(super) jitter: f64,
 }
@@ -75,9 +77,7 @@ impl Patience {
     fn next(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> FetchState {
         let Circumstances { state, now, jitter, .. } = circumstances;
         let before = &lease.state;
-        // Without a webhook of its own the first failure has to do.
-        let silent_since = lease.heard_at.or(before.failing_since);
-        let is_silent = silent_since.is_some_and(|since| now.duration_since(since) >= LONGEST_SILENCE);
+        let is_silent = circumstances.silent_for >= LONGEST_SILENCE;
         // Nothing follows a call that is longer than any.
         let state = if is_silent { State::Ended } else { state };
         let circumstances = Circumstances { state, ..circumstances };
@@ -113,7 +113,9 @@ impl Patience {
             }
             Look::Unreachable(Failure::Throttled(pause))
             | Look::Interrupted(_, Failure::Throttled(pause)) => {
-                self.failed(before, Trouble::Throttled, *pause, circumstances)
+                // Not all at the moment when the hold ends.
+                let pause = *pause + backoff(before.failures + 1, jitter);
+                self.failed(before, Trouble::Throttled, pause, circumstances)
             }
             Look::Unreachable(_) | Look::Interrupted(..) => {
                 let pause = backoff(before.failures + 1, jitter);

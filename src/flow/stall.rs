@@ -25,6 +25,8 @@ pub enum Work {
     Keep,
     /// Deriving records from the logs.
     Derive,
+    /// Reading the histories that records are derived from.
+    ReadHistories,
 }
 
 impl Work {
@@ -35,6 +37,7 @@ impl Work {
             Self::Lease => "a pending fetch could not be taken out of the store",
             Self::Keep => "what a fetch found could not be stored",
             Self::Derive => "records could not be derived",
+            Self::ReadHistories => "no history could be read from the store",
         }
     }
 }

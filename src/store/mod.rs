@@ -203,11 +203,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Takes out at most `limit` looks that are due at `now`, the most urgent first, and keeps them from everybody
     /// else until `until`. Of conversations that were not asked for yet the newest come first, since the older are
     /// the more likely to be gone; and behind them those that were never seen but asked for in vain. Among other
-    /// equals the longest due is first. One that cannot be read is left out until leases are released.
+    /// equals the longest due is first. One that cannot be read is left out until leases are released; where that is for the file's damage and nothing else
+    /// could be taken out, it is an error as well.
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError>;
 
     /// How urgent the most urgent look is that is due at `now` and that nobody has taken out.
     async fn most_urgent(&self, now: Timestamp) -> Result<Option<Urgency>, StoreError>;
+
+    /// Whether a look at an application's conversations is still to come.
+    async fn has_pending(&self, application: &ApplicationId) -> Result<bool, StoreError>;
 
     /// When the next look that nobody has taken out is due.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -261,8 +265,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError>;
 
     /// Leaves out conversations that cannot be interpreted until there is news of them: they are not
-    /// [stale](Self::stale) for what is known now.
-    async fn quarantine(&self, ids: &[ConversationId]) -> Result<(), StoreError>;
+    /// [stale](Self::stale) for what they were read with, or else for what is known now.
+    async fn quarantine(&self, unreadable: &[(ConversationId, Option<Revision>)]) -> Result<(), StoreError>;
 
     /// Replaces interpretations, except where a newer one is there. Each goes with the [`History::revision`]
     /// that it was made from; `through` is [`Stale::through`] of the work that is done with this.

@@ -3,12 +3,14 @@
 mod lists;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::event_list;
 use super::family::Family;
+use super::hold::Api;
 use super::pace::Pace;
 use super::region::RegionHosts;
 use super::requests::{Miss, Requests, conversation_address};
@@ -184,6 +186,12 @@ impl Client {
     /// Signs tokens with the key of another mint from now on.
     pub fn take_key_of(&self, mint: &TokenMint) {
         self.settings.mint.take_key_of(mint);
+    }
+
+    /// How long the rate limit of an API still holds back requests, if it does.
+    #[must_use]
+    pub fn held_back(&self, api: Api) -> Option<Duration> {
+        self.requests.held_back(api)
     }
 
     /// Looks at a conversation.

@@ -57,6 +57,17 @@ impl Hold {
         }
     }
 
+    /// How long requests are still held back, if they are.
+    pub(super) fn held_back(&self) -> Option<Duration> {
+        match *self.state() {
+            State::Open => None,
+            State::Probing => Some(PROBE_PAUSE),
+            State::Until(until) => {
+                until.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,7 +95,7 @@ impl Admission<'_> {
         pause
     }
 
-    /// Vonage answered otherwise. Only a probe shows that the hold is over: others may have gone before it began.
+    /// Vonage answered, and otherwise. Only a probe shows that the hold is over: others may have gone before it began.
     pub(super) fn answered(mut self) {
         if std::mem::take(&mut self.is_probe) {
             *self.hold.state() = State::Open;

@@ -82,10 +82,7 @@ impl Requests {
     /// One `GET` when its turn comes: the body of a 200 without its secrets. Where the API is held back, no request is
     /// made.
     pub(super) async fn get(&self, api: Api, url: &Url, urgency: Urgency) -> Result<Vec<u8>, Miss> {
-        let hold = match api {
-            Api::Conversations => &self.conversations,
-            Api::Calls => &self.calls,
-        };
+        let hold = self.hold(api);
         // Whoever is held back takes no turn from those who are not.
         let admission = hold.admit().map_err(held)?;
         let turn = self.pace.turn(urgency).await;
@@ -93,8 +90,22 @@ impl Requests {
         if let Err(Miss::Failed(Failure::Throttled(retry_after))) = outcome {
             return Err(held(admission.throttled(retry_after.unsigned_abs())));
         }
-        admission.answered();
+        if !matches!(outcome, Err(Miss::Failed(Failure::Transport(_) | Failure::Token))) {
+            admission.answered();
+        }
         outcome
+    }
+
+    /// How long requests to an API are still held back, if they are.
+    pub(super) fn held_back(&self, api: Api) -> Option<Duration> {
+        self.hold(api).held_back()
+    }
+
+    fn hold(&self, api: Api) -> &Hold {
+        match api {
+            Api::Conversations => &self.conversations,
+            Api::Calls => &self.calls,
+        }
     }
 
     /// Makes a new token for the next request: the present one was refused.

@@ -82,6 +82,33 @@ async fn a_clock_that_is_set_back_stops_neither_polls_nor_retries_nor_lists() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_by_minutes_stops_no_poll_either() {
+    let (world, clock) = standing_still_at(START);
+    let daemon = world.start().await;
+    let id = talk(&daemon).await;
+    daemon.wait_for(&id, |one| one["capture"]["state"] == "captured").await;
+    let before = daemon.vonage.requests().len();
+    clock.set(SignedDuration::from_mins(-5));
+    asked_again(&daemon, before).await;
+    daemon.advance_until_asked(&clock, SignedDuration::from_secs(16)).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_by_days_ends_no_call() {
+    let (world, clock) = standing_still_at(START);
+    let daemon = world.start().await;
+    let id = talk(&daemon).await;
+    daemon.wait_for(&id, |one| one["capture"]["state"] == "captured").await;
+    daemon.vonage.refuse_tokens(true);
+    clock.set(SignedDuration::from_hours(48));
+    clock_gap(&daemon).await;
+    for refused in [true, true, false, false, false] {
+        daemon.vonage.refuse_tokens(refused);
+        daemon.advance_until_asked(&clock, SignedDuration::from_secs(31)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_forward_gives_up_nothing_that_failed_for_seconds() {
     let (world, clock) = standing_still_at(START);
     let daemon = world.start().await;
@@ -95,7 +122,7 @@ async fn a_clock_that_is_set_forward_gives_up_nothing_that_failed_for_seconds() 
         daemon.wait_for(&id, |one| one["capture"]["state"] == "pending").await;
     }
     daemon.vonage.answer_properly();
-    daemon.advance(&clock, SignedDuration::from_secs(31));
+    daemon.advance_until_asked(&clock, SignedDuration::from_secs(31)).await;
     daemon.wait_for(&id, |one| one["capture"]["state"] == "captured").await;
 }
 

@@ -8,6 +8,7 @@ use conversationd::domain::clock::{Clock, ManualClock};
 use conversationd::domain::gap::{Cause, Gap};
 use conversationd::domain::ids::{ApplicationId, Region};
 use conversationd::flow::Wake;
+use conversationd::flow::clock_steps::ClockSteps;
 use conversationd::flow::heartbeat::{self, Heartbeat};
 use conversationd::flow::outage::{Host, News, Outages};
 use conversationd::flow::stall::Stalls;
@@ -431,6 +432,7 @@ impl Place {
             store: Arc::clone(&self.store),
             outages: Arc::clone(&self.outages),
             stalls: Arc::new(Stalls::new(Arc::<ManualClock>::clone(&clock))),
+            clock_steps: Arc::new(ClockSteps::new(Arc::<ManualClock>::clone(&clock))),
             wake: Wake::default(),
             fetcher: Wake::default(),
             started_at: clock.now(),

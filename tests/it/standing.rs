@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, query_scalar};
+
 use crate::support::daemon::{NCCO, PATIENCE, World};
 use crate::support::process::{ExclusiveLock, Process, SOON};
 use crate::support::service::Service;
@@ -212,20 +215,26 @@ async fn nothing_is_acknowledged_into_files_that_are_gone_and_what_they_held_is_
         let ready = service.wait_for("/readyz", |status, _| status == StatusCode::SERVICE_UNAVAILABLE).await;
         assert!(ready.contains("removed or replaced"), "{what}: {ready}");
         assert!(service.log().contains("was removed or replaced"), "{what}: {}", service.log());
-        process.signal("KILL");
-        assert!(!process.ended().success());
+        process.signal("TERM");
+        assert_eq!(process.told(), "STOPPING=1");
+        process.ended();
 
-        // As the log says: the rescue copy in the store's place.
+        // Whoever overlooks what else is to be removed must not lose anything.
         let copy = service.directory.path().join("conversationd.db.rescue-1");
         assert!(copy.exists(), "{what}: {}", service.log());
-        for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(store.with_extension(format!("db{ending}")));
-        }
-        std::fs::rename(copy, &store).unwrap();
+        std::fs::copy(copy, &store).unwrap();
         let again = Process::start(service.directory.path());
         assert_eq!(again.told(), "READY=1", "{what}: {}", service.log());
         service.wait_for_conversation("CON-before").await;
         assert_eq!(service.event("CON-after").await, StatusCode::NO_CONTENT, "{what}");
+        let mut check = SqliteConnectOptions::new().filename(&store).connect().await.unwrap();
+        let checked: String = query_scalar("PRAGMA integrity_check").fetch_one(&mut check).await.unwrap();
+        assert_eq!(checked, "ok", "{what}");
+        assert!(
+            service.log().contains("there is a rescue copy beside the store"),
+            "{what}: {}",
+            service.log()
+        );
     }
 }
 

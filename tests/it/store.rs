@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use conversationd::domain::arrival::{Arrival, Delivery, Endpoint, Method, NewArrival, Origin};
 use conversationd::domain::call::{CallList, ListedCall};
+use conversationd::domain::clock::SystemClock;
 use conversationd::domain::conversation::{
     Capture, CaptureState, Channel, Ending, Interpretation, Leg, LegSource, LegStatus, Member, MemberState,
 };
@@ -23,6 +24,7 @@ use conversationd::domain::snapshot::{Document, DocumentName, EventList, Sightin
 use conversationd::domain::statement::{AtSource, LeftSource, NamedParty, PartySide};
 use conversationd::flow::Wake;
 use conversationd::flow::derive::{Deriver, Step};
+use conversationd::flow::stall::Stalls;
 use conversationd::store::{
     self, Discovery, GapPosition, Kept, Listed, Page, Position, Stale, Store, StoreError,
 };
@@ -343,7 +345,7 @@ async fn a_burst_is_interpreted_in_its_order_and_whoever_asks_sees_all_of_it_at_
     assert_eq!(history.fetch.due_at, Some(at(1)));
     assert_eq!(place.store.arrivals_after(&last, 0, u32::MAX).await.unwrap(), history.arrivals);
 
-    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default(), Wake::default());
+    let deriver = Deriver::new(Arc::clone(&place.store), [Wake::default(), Wake::default()], stalls());
     while deriver.step().await.unwrap() != Step::Idle {}
     for number in 0..CALLS {
         let interpretation = place.store.conversation(&conversation(&format!("CON-{number}"))).await.unwrap();
@@ -1386,7 +1388,7 @@ async fn a_conversation_that_cannot_be_read_does_not_hold_up_the_others() {
         .execute(&mut connection)
         .await
         .unwrap();
-    let deriver = Deriver::new(Arc::clone(&place.store), Wake::default(), Wake::default());
+    let deriver = Deriver::new(Arc::clone(&place.store), [Wake::default(), Wake::default()], stalls());
     assert_eq!(deriver.step().await.unwrap(), Step::Did(2));
     for (id, expected) in [("CON-1", true), ("CON-2", false), ("CON-3", true)] {
         let found = place.store.conversation(&conversation(id)).await.unwrap();
@@ -1904,6 +1906,10 @@ fn events(after: i64, last: i64) -> Finding {
     let body = format!("[{after}, {last}]").into_bytes();
     let documents = vec![Document::new(DocumentName::Events { after, page: 1 }, body)];
     Finding::Events(EventList { documents, last_event_id: Some(last), is_whole: true })
+}
+
+fn stalls() -> Arc<Stalls> {
+    Arc::new(Stalls::new(Arc::new(SystemClock)))
 }
 
 fn nothing_owed() -> FetchState {

@@ -37,12 +37,18 @@ impl Fetcher {
             Look::Gone(_) | Look::Refused(_) | Look::NoApplication | Look::Unreachable(_) => State::Live,
             _ => self.state_after(&lease, &look, now).await,
         };
-        let clock = &*self.parts.clock;
-        let failing_for = self.failing.lasted(&lease.conversation_id, lease.state.failing_since, clock);
-        let circumstances = Circumstances { state, now, failing_for, jitter: jitter() };
+        let lasted = |since: Option<Timestamp>| {
+            since.map_or(SignedDuration::ZERO, |since| self.parts.clock_steps.since(since))
+        };
+        let circumstances = Circumstances {
+            state,
+            now,
+            failing_for: lasted(lease.state.failing_since),
+            // Without a webhook of its own the first failure has to do.
+            silent_for: lasted(lease.heard_at.or(lease.state.failing_since)),
+            jitter: jitter(),
+        };
         let settlement = self.parts.patience.settle(&lease, &look, circumstances);
-        let goes_on = settlement.state.failing_since.is_some();
-        self.failing.note(&lease.conversation_id, failing_for, goes_on, clock);
         let is_missed = lease.is_missed_with(&settlement.state);
         self.keep(settlement).await;
         if is_missed {
@@ -117,7 +123,10 @@ impl Fetcher {
                     self.parts.stalls.observe(Work::Keep, &outcome);
                     break;
                 }
-                Err(error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                Err(ref error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                    if matches!(error, StoreError::Damaged(_)) {
+                        self.parts.stalls.observe(Work::Keep, &outcome);
+                    }
                     // Trying again does not help. The lease runs out, and the look is done anew.
                     if self.unreadable.is_first(conversation.clone()) {
                         tracing::error!(%error, %conversation, "what a fetch found of a conversation cannot be stored");

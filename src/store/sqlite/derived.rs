@@ -57,12 +57,22 @@ pub(super) async fn follow(connection: &mut SqliteConnection, through: i64) -> R
     Ok(())
 }
 
-/// Takes conversations (a JSON array of ids) as interpreted, whatever became of them.
-pub(super) async fn quarantine(connection: &mut SqliteConnection, ids: &str) -> Result<(), StoreError> {
-    query("UPDATE fetches SET interpreted_looks = looks WHERE conversation_id IN (SELECT value FROM json_each(?))")
-        .bind(ids)
-        .execute(connection)
-        .await?;
+/// Takes conversations as interpreted, whatever became of them.
+pub(super) async fn quarantine(
+    connection: &mut SqliteConnection,
+    unreadable: &[(ConversationId, Option<Revision>)],
+) -> Result<(), StoreError> {
+    let looks =
+        |(id, revision): &(ConversationId, Option<Revision>)| json!([id, revision.map(|read| read.looks)]);
+    let rows: Vec<Value> = unreadable.iter().map(looks).collect();
+    query(
+        "UPDATE fetches SET interpreted_looks = max(interpreted_looks, coalesce(read.looks, fetches.looks))
+         FROM (SELECT value->>0 AS id, value->>1 AS looks FROM json_each(?)) AS read
+         WHERE conversation_id = read.id",
+    )
+    .bind(json(&rows))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -42,28 +42,31 @@ macro_rules! due {
 const LONGEST_DUE: &str = due!("ASC");
 const NEWEST: &str = due!("DESC");
 
-/// Takes out what is due. What was never seen goes first: its conversation may be gone any moment.
+/// Takes out what is due. What was never seen goes first: its conversation may be gone any moment. Returns also the
+/// damage that was met on the way: it may be that of one conversation, or of a page that all need.
 pub(super) async fn lease(
     connection: &mut SqliteConnection,
     now: Timestamp,
     until: Timestamp,
     limit: u32,
-) -> Result<Vec<Lease>, StoreError> {
-    let mut leases = Vec::new();
+) -> Result<(Vec<Lease>, Option<StoreError>), StoreError> {
+    let (mut leases, mut damaged) = (Vec::new(), None);
     let mut room = limit;
     for (queue, urgency) in QUEUES {
         for id in due(connection, queue, now, room).await? {
             room -= 1;
             match take_out(connection, &id, until, urgency).await {
                 Ok(lease) => leases.push(lease),
-                Err(error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                Err(error @ StoreError::Corrupt { .. }) => set_aside(connection, &id, &error).await?,
+                Err(error @ StoreError::Damaged(_)) => {
                     set_aside(connection, &id, &error).await?;
+                    damaged = Some(error);
                 }
                 Err(error) => return Err(error),
             }
         }
     }
-    Ok(leases)
+    Ok((leases, damaged))
 }
 
 /// Who is due in a queue. Where there is never time for all, of those that were not asked for yet the older ones
@@ -196,6 +199,23 @@ const UNPOSTED: &str = "
         WHEN EXISTS (SELECT 1 FROM fetches WHERE fetches.conversation_id = unposted.conversation_id AND is_seen) THEN ?2
         ELSE ?3 END)
     FROM unposted WHERE received_at <= ?1 AND number <= (SELECT posted FROM progress) + ?4";
+
+/// Whether a look is owed to a conversation of this application, or of none that is known; also by a webhook that is not
+/// posted yet.
+pub(super) async fn has_pending(
+    connection: &mut SqliteConnection,
+    application: &ApplicationId,
+) -> Result<bool, StoreError> {
+    let pending: bool = query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM unposted)
+             OR EXISTS (SELECT 1 FROM fetches
+                        WHERE queue IN (0, 1, 2, 3, 4) AND due_at IS NOT NULL AND coalesce(application_id, ?1) = ?1)",
+    )
+    .bind(application.as_str())
+    .fetch_one(connection)
+    .await?;
+    Ok(pending)
+}
 
 /// When the next look that nobody has taken out is due.
 pub(super) async fn next_due(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {

@@ -57,10 +57,35 @@ impl StoreFiles {
         Ok(Self { path: path.to_owned(), store, log })
     }
 
+    /// Says that there is a rescue copy, which may hold what this store does not.
+    pub(super) fn warn_of_rescue_copies(&self) {
+        let copy = with_ending(&self.path, ".rescue-1");
+        if copy.exists() {
+            tracing::warn!(
+                copy = %copy.display(),
+                "there is a rescue copy beside the store: unless its record is in the store already, see README, \
+                 \"The store\""
+            );
+        }
+    }
+
     /// Whether they are still the ones that were opened.
     pub(super) fn are_in_place(&self) -> bool {
         let is = |path: &Path, opened: FileId| file_id(path).is_ok_and(|found| found == opened);
         is(&self.path, self.store) && is(&with_ending(&self.path, "-wal"), self.log)
+    }
+
+    /// Removes the log where it is still the one that was opened, with its index: what it holds is in the rescue copy, and
+    /// SQLite would play it into whatever file is put beside it.
+    fn remove_log(&self) {
+        let log = with_ending(&self.path, "-wal");
+        if file_id(&log).is_ok_and(|found| found == self.log) {
+            for file in [log, with_ending(&self.path, "-shm")] {
+                if let Err(error) = fs::remove_file(&file) {
+                    tracing::warn!(%error, file = %file.display(), "a file of the lost store could not be removed");
+                }
+            }
+        }
     }
 }
 
@@ -85,7 +110,7 @@ impl FileGuard {
             tracing::error!(
                 store = %self.files.path.display(),
                 "the store's file or its -wal was removed or replaced while it is open: no webhook is acknowledged any \
-                 more; stop the daemon, put the rescue copy in the store's place, and start it"
+                 more"
             );
         }
         self.rescue(connection).await;
@@ -103,7 +128,12 @@ impl FileGuard {
         match copy_out(connection, &self.files.path).await {
             Ok(copy) => {
                 loss.rescued = true;
-                tracing::error!(copy = %copy.display(), "what the store held was copied");
+                self.files.remove_log();
+                tracing::error!(
+                    copy = %copy.display(),
+                    "what the store held was copied: stop the daemon, remove the store's file with its -wal and -shm, copy \
+                     the rescue copy to the store's place, and start the daemon"
+                );
             }
             Err(error) => {
                 tracing::error!(%error, "what the store held could not be copied; it is tried again in a minute");
@@ -118,7 +148,10 @@ async fn copy_out(connection: &mut SqliteConnection, store: &Path) -> Result<Pat
     let copy = new_file_beside(store).map_err(failed)?;
     let name = copy.to_str().ok_or_else(|| StoreError::Unavailable("its path is not UTF-8".to_owned()))?;
     let outcome = query("VACUUM INTO ?").bind(name).execute(connection).await;
-    let synced = outcome.map_err(StoreError::from).and_then(|_| sync(&copy).map_err(failed));
+    let synced = match outcome {
+        Ok(_) => synced(copy.clone()).await.map_err(failed),
+        Err(error) => Err(error.into()),
+    };
     if let Err(error) = synced {
         // Half a copy is worse than none: it could be taken for a whole one.
         let _ = fs::remove_file(&copy);
@@ -140,10 +173,14 @@ fn new_file_beside(store: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("there are too many rescue copies"))
 }
 
-fn sync(copy: &Path) -> io::Result<()> {
-    File::open(copy)?.sync_all()?;
-    File::open(copy.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref()))?
-        .sync_all()
+/// Puts the copy on disk, beside the runtime's threads: it may be large.
+async fn synced(copy: PathBuf) -> io::Result<()> {
+    let syncing = tokio::task::spawn_blocking(move || {
+        File::open(&copy)?.sync_all()?;
+        let parent = copy.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(".".as_ref()))?.sync_all()
+    });
+    syncing.await.map_err(io::Error::other)?
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {

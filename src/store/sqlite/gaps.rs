@@ -30,12 +30,19 @@ pub(super) async fn open(
     application: Option<&ApplicationId>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    query("INSERT INTO gaps (cause, application_id, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(cause.as_str())
-        .bind(application.map(ApplicationId::as_str))
-        .bind(at.as_microsecond())
-        .execute(connection)
-        .await?;
+    for statement in [
+        // One that began at the same instant goes on: there is no second.
+        "UPDATE OR IGNORE gaps SET ended_at = NULL
+         WHERE cause = ?1 AND application_id IS ?2 AND began_at = ?3 AND ended_at IS NOT NULL",
+        "INSERT INTO gaps (cause, application_id, began_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    ] {
+        query(statement)
+            .bind(cause.as_str())
+            .bind(application.map(ApplicationId::as_str))
+            .bind(at.as_microsecond())
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 

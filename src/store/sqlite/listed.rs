@@ -46,7 +46,8 @@ pub(super) async fn keep(
         .rows_affected();
     query(
         "INSERT INTO reconciliations (application_id, listed_until) VALUES (?1, ?2)
-         ON CONFLICT (application_id) DO UPDATE SET listed_until = max(listed_until, excluded.listed_until)",
+         -- Also where it is less: the clock was set back since, and nobody has listed the time from then on.
+         ON CONFLICT (application_id) DO UPDATE SET listed_until = excluded.listed_until",
     )
     .bind(application)
     .bind(list.until.as_microsecond())

@@ -234,15 +234,22 @@ impl Store for SqliteStore {
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Lease>, StoreError> {
-        self.write(async |connection| {
+        let taken = self.write(async |connection| {
             ledger::post(connection).await?;
             due::lease(connection, now, until, limit).await
-        })
-        .await
+        });
+        match taken.await? {
+            (leases, Some(damage)) if leases.is_empty() => Err(damage),
+            (leases, _) => Ok(leases),
+        }
     }
 
     async fn most_urgent(&self, now: Timestamp) -> Result<Option<Urgency>, StoreError> {
         due::most_urgent(&mut *self.read().await?, now).await
+    }
+
+    async fn has_pending(&self, application: &ApplicationId) -> Result<bool, StoreError> {
+        due::has_pending(&mut *self.read().await?, application).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -312,8 +319,8 @@ impl Store for SqliteStore {
         Ok(histories(&mut connection, std::slice::from_ref(id), progress).await?.pop())
     }
 
-    async fn quarantine(&self, ids: &[ConversationId]) -> Result<(), StoreError> {
-        self.write(async |connection| derived::quarantine(connection, &json(ids)).await).await
+    async fn quarantine(&self, unreadable: &[(ConversationId, Option<Revision>)]) -> Result<(), StoreError> {
+        self.write(async |connection| derived::quarantine(connection, unreadable).await).await
     }
 
     async fn save(

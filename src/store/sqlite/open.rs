@@ -83,6 +83,9 @@ async fn connect(path: &Path, lock: Option<File>) -> Result<(SqliteStore, Writer
         expect_own_schema(&mut connection).await?;
     }
     let files = StoreFiles::of(path)?;
+    if lock.is_some() {
+        files.warn_of_rescue_copies();
+    }
     let copying = common
         .clone()
         .thread_name(|_| "store-copier".to_owned())
