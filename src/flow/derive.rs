@@ -22,6 +22,10 @@ use crate::store::{Stale, Store, StoreError};
 /// webhooks for longer than they keep it from each other.
 const BATCH: u32 = 128;
 
+/// Bytes of bodies that are read and interpreted at one time, unless a single conversation has more: a batch may speak of
+/// conversations with hundreds of large webhooks each.
+const PORTION_BYTES: u64 = 16 * 1024 * 1024;
+
 /// While webhooks come in, this many times a batch's own duration is left to them after it: they share the
 /// processors and the writer, and they cannot wait, while a derived row can.
 const REST_FACTOR: u32 = 9;
@@ -111,10 +115,53 @@ impl Deriver {
             return Ok(Step::Idle);
         }
         let conversations: Vec<_> = stale.conversations.into_iter().collect();
-        let (histories, unreadable) = self.readable(&conversations).await?;
+        let portions = self.portions(&conversations).await?;
+        let last = portions.len() - 1;
+        let mut count = 0;
+        for (index, portion) in portions.into_iter().enumerate() {
+            // Before the last, nothing is followed yet: where one fails, all are interpreted once more.
+            let through = stale.through.filter(|_| index == last);
+            count += self.interpret(portion, through).await?;
+        }
+        Ok(Step::Did(count))
+    }
+
+    /// The conversations in portions of bounded bytes: one portion at least, and, where there are any, one conversation in
+    /// each.
+    async fn portions<'a>(
+        &self,
+        conversations: &'a [ConversationId],
+    ) -> Result<Vec<&'a [ConversationId]>, StoreError> {
+        let sizes = match self.store.history_bytes(conversations).await {
+            // Where even that cannot be read each is read by itself, and found out.
+            Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {
+                vec![PORTION_BYTES; conversations.len()]
+            }
+            sizes => sizes?,
+        };
+        let mut portions = Vec::new();
+        let (mut start, mut bytes) = (0, 0);
+        for (index, size) in sizes.into_iter().enumerate() {
+            if index > start && bytes + size > PORTION_BYTES {
+                portions.push(&conversations[start..index]);
+                (start, bytes) = (index, 0);
+            }
+            bytes += size;
+        }
+        portions.push(&conversations[start..]);
+        Ok(portions)
+    }
+
+    /// Interprets conversations, after which everything up to `through` is followed. Returns how many could be.
+    async fn interpret(
+        &self,
+        conversations: &[ConversationId],
+        through: Option<i64>,
+    ) -> Result<usize, StoreError> {
+        let (histories, unreadable) = self.readable(conversations).await?;
         let Interpreted { records, failed } = interpreted(histories).await;
         let count = records.len();
-        self.store.save(records, stale.through).await?;
+        self.store.save(records, through).await?;
         for (conversation, _) in &failed {
             self.tell(conversation, &"the program failed on its history, which is kept");
         }
@@ -124,7 +171,7 @@ impl Deriver {
         if !quarantined.is_empty() {
             self.store.quarantine(&quarantined).await?;
         }
-        Ok(Step::Did(count))
+        Ok(count)
     }
 
     /// The histories that can be read, and whose cannot: one must not hold up the others.

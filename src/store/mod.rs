@@ -261,6 +261,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// have come at once the last of them may be missing; they make a conversation [stale](Self::stale) in their turn.
     async fn histories(&self, ids: &[ConversationId]) -> Result<Vec<History>, StoreError>;
 
+    /// How many bytes the bodies of these conversations' histories have, in their order: what reading them takes at
+    /// least.
+    async fn history_bytes(&self, ids: &[ConversationId]) -> Result<Vec<u64>, StoreError>;
+
     /// Everything that is known of one conversation, for a reader; `None` for one that was never heard of.
     async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError>;
 

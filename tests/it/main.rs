@@ -22,6 +22,7 @@ mod gaps;
 mod hostile;
 mod interpret;
 mod large_answers;
+mod large_histories;
 mod layers;
 mod logging;
 mod look;

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Sqlite, query, query_scalar};
+use sqlx::{AssertSqlSafe, Sqlite, query, query_scalar};
 
 use super::StoreError;
 use super::rows::{Table, placeholders};
@@ -70,24 +71,42 @@ pub(super) async fn of_conversations(
     ids: &str,
     through: i64,
 ) -> Result<HashMap<String, Vec<Arrival>>, StoreError> {
-    let rows = query(
-        "WITH spoken_of (speaks_of, number) AS (
-             SELECT conversation_id, number FROM mentions
-             WHERE conversation_id IN (SELECT value FROM json_each(?1))
-             UNION ALL
-             SELECT conversation_id, number FROM unposted
-             WHERE number <= ?2 AND conversation_id IN (SELECT value FROM json_each(?1)))
-         SELECT spoken_of.speaks_of, arrivals.* FROM spoken_of JOIN arrivals USING (number) ORDER BY number",
-    )
-    .bind(ids)
-    .bind(through)
-    .fetch_all(connection)
-    .await?;
+    let sql = format!(
+        "{SPOKEN_OF}
+         SELECT spoken_of.speaks_of, arrivals.* FROM spoken_of JOIN arrivals USING (number) ORDER BY number"
+    );
+    // Row by row: all of them would be in memory twice.
+    let mut rows = query(AssertSqlSafe(sql)).bind(ids).bind(through).fetch(connection);
     let mut arrivals: HashMap<String, Vec<Arrival>> = HashMap::new();
-    for row in &rows {
-        arrivals.entry(TABLE.get(row, "speaks_of")?).or_default().push(arrival(row)?);
+    while let Some(row) = rows.try_next().await? {
+        arrivals.entry(TABLE.get(&row, "speaks_of")?).or_default().push(arrival(&row)?);
     }
     Ok(arrivals)
+}
+
+/// The arrivals up to `?2` that speak of the conversations of `?1`, a JSON array of ids.
+const SPOKEN_OF: &str = "
+    WITH spoken_of (speaks_of, number) AS (
+        SELECT conversation_id, number FROM mentions
+        WHERE conversation_id IN (SELECT value FROM json_each(?1))
+        UNION ALL
+        SELECT conversation_id, number FROM unposted
+        WHERE number <= ?2 AND conversation_id IN (SELECT value FROM json_each(?1)))";
+
+/// The bytes of the bodies and queries of [`of_conversations`]. No body is read for that.
+pub(super) async fn bytes_of_conversations(
+    connection: &mut SqliteConnection,
+    ids: &str,
+    through: i64,
+) -> Result<HashMap<String, u64>, StoreError> {
+    let sql = format!(
+        "{SPOKEN_OF}
+         SELECT spoken_of.speaks_of, sum(octet_length(body) + coalesce(octet_length(query), 0)) AS bytes
+         FROM spoken_of JOIN arrivals USING (number) GROUP BY spoken_of.speaks_of"
+    );
+    let rows = query(AssertSqlSafe(sql)).bind(ids).bind(through).fetch_all(connection).await?;
+    let bytes = |row| u64::try_from(TABLE.get::<i64>(row, "bytes")?).map_err(|_| TABLE.corrupt("body"));
+    rows.iter().map(|row| Ok((TABLE.get(row, "speaks_of")?, bytes(row)?))).collect()
 }
 
 /// Those that speak of a conversation, oldest first, from behind `after` on.

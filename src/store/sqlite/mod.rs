@@ -313,6 +313,12 @@ impl Store for SqliteStore {
         histories(&mut connection, ids, progress.of_next_batch()).await
     }
 
+    async fn history_bytes(&self, ids: &[ConversationId]) -> Result<Vec<u64>, StoreError> {
+        let mut connection = self.read().await?;
+        let progress = ledger::progress(&mut connection).await?;
+        history_bytes(&mut connection, ids, progress.of_next_batch()).await
+    }
+
     async fn history(&self, id: &ConversationId) -> Result<Option<History>, StoreError> {
         let mut connection = self.ask().await?;
         let progress = ledger::progress(&mut connection).await?;
@@ -508,6 +514,20 @@ async fn histories(
         Some(History { conversation_id: id.clone(), arrivals, snapshots, listed, fetch, revision })
     };
     Ok(ids.iter().filter_map(history).collect())
+}
+
+/// The bytes of the bodies in what [`histories`] reads, in the order of `ids`.
+async fn history_bytes(
+    connection: &mut SqliteConnection,
+    ids: &[ConversationId],
+    progress: ledger::Progress,
+) -> Result<Vec<u64>, StoreError> {
+    let asked = json(ids);
+    let arrivals = arrivals::bytes_of_conversations(&mut *connection, &asked, progress.newest).await?;
+    let documents = snapshots::bytes_of_conversations(&mut *connection, &asked).await?;
+    let bytes =
+        |id: &ConversationId| [&arrivals, &documents].into_iter().filter_map(|of| of.get(id.as_str())).sum();
+    Ok(ids.iter().map(bytes).collect())
 }
 
 async fn write_replies(connection: &mut WriteConnection, batch: &[NewReply]) -> Result<(), StoreError> {

@@ -132,6 +132,24 @@ pub(super) async fn of_conversations(
     Ok(snapshots)
 }
 
+/// The bytes of the documents of [`of_conversations`], each counted once in a conversation.
+pub(super) async fn bytes_of_conversations(
+    connection: &mut SqliteConnection,
+    ids: &str,
+) -> Result<HashMap<String, u64>, StoreError> {
+    let rows = query(
+        "SELECT conversation_id, sum(size) AS size FROM (
+             SELECT DISTINCT snapshots.conversation_id, snapshot_documents.document_id FROM snapshots
+             JOIN snapshot_documents ON snapshot_documents.snapshot_id = snapshots.id
+             WHERE conversation_id IN (SELECT value FROM json_each(?)))
+         JOIN documents ON documents.id = document_id GROUP BY conversation_id",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((SNAPSHOTS.get(row, "conversation_id")?, size(row)?))).collect()
+}
+
 /// The versions in rows of one document each. A long conference has the same documents in many of its versions:
 /// each is read once and shared.
 async fn with_documents(
