@@ -243,6 +243,16 @@ impl ConversationEvent {
         ConversationId::parse(json::text(self.body()?, "transferred_from")?).ok()
     }
 
+    /// Whether it says the same as `other`, as far as anything is read of either: two spellings of one event do.
+    #[must_use]
+    pub fn says_as(&self, other: &Self) -> bool {
+        let connection = |event: &Self| (event.channel(), event.direction(), event.transferred_from());
+        self.kind().eq_ignore_ascii_case(other.kind())
+            && self.timestamp() == other.timestamp()
+            && self.says() == other.says()
+            && connection(self) == connection(other)
+    }
+
     /// What it says.
     #[must_use]
     pub fn says(&self) -> Says {

@@ -16,6 +16,7 @@ mod event;
 mod face;
 mod fetch;
 mod find;
+mod forged;
 mod forward;
 mod front;
 mod gaps;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::identity::Identities;
-use super::reading::{EventTold, Known, Reading};
+use super::reading::{EventSource, EventTold, Known, Reading};
 use super::states::{self, EARMUFFED, MUTED, Manner, UNEARMUFFED, UNMUTED, Word};
 use crate::domain::conversation::{Channel, Member};
 use crate::domain::digest::Digest;
@@ -42,7 +42,7 @@ struct Told {
 struct InVersion {
     told: Rc<Told>,
     known: Known,
-    source: String,
+    source: EventSource,
 }
 
 /// Every member that a version or an event names, by the time of their first state.
@@ -88,7 +88,7 @@ fn in_version<'a>(
         let versions = members_in(document).into_iter().map(|told| InVersion {
             told,
             known: Known::from_snapshot(snapshot, place),
-            source: format!("snapshot {}", snapshot.number),
+            source: EventSource::Snapshot(snapshot.number),
         });
         if matches!(document.name, DocumentName::Member(_)) {
             full.extend(versions);
@@ -171,7 +171,7 @@ impl Account {
             state: state.clone(),
             at,
             known: one.known,
-            source: one.source.clone(),
+            source: one.source,
             manner: Manner::Exact,
         };
         self.words.extend(told.untimed.iter().map(|state| word(state, None)));
@@ -187,7 +187,7 @@ impl Account {
             state: state.to_owned(),
             at,
             known: told.known,
-            source: told.source.clone(),
+            source: told.source,
             manner,
         };
         let is_events_own = state.at == told.event.timestamp();
@@ -207,7 +207,7 @@ impl Account {
             state: state.to_owned(),
             at: told.event.timestamp(),
             known: told.known,
-            source: told.source.clone(),
+            source: told.source,
             manner,
         });
     }

@@ -1,6 +1,7 @@
 //! A history in order, each thing in it once, and the events that both logs hold.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -39,8 +40,28 @@ pub(super) struct Reading<'a> {
 pub(super) struct EventTold {
     pub(super) event: ConversationEvent,
     pub(super) known: Known,
-    /// What told: `rtc`, `event 7`.
-    pub(super) source: String,
+    pub(super) source: EventSource,
+}
+
+/// What told of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum EventSource {
+    /// A webhook.
+    Rtc,
+    /// The event list, under this number.
+    List(i64),
+    /// The event list of the snapshot with this number, under none of its own.
+    Snapshot(u32),
+}
+
+impl fmt::Display for EventSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rtc => formatter.write_str("rtc"),
+            Self::List(number) => write!(formatter, "event {number}"),
+            Self::Snapshot(number) => write!(formatter, "snapshot {number}"),
+        }
+    }
 }
 
 /// When something was known here. What is less was known first.
@@ -130,11 +151,13 @@ impl<'a> Reading<'a> {
             let event = ConversationEvent::from_slice(&arrival.event.delivery.body).filter(is_here)?;
             Some((event, *arrival))
         });
-        let pushed = without_rivals_of_signed(pushed.collect()).into_iter().map(|(event, arrival)| {
-            EventTold { event, known: Known::from_arrival(arrival), source: "rtc".to_owned() }
-        });
         let read = self.snapshots.iter().flat_map(|snapshot| events_of(snapshot));
-        let read = read.filter(|told| is_here(&told.event));
+        let read: Vec<EventTold> = read.filter(|told| is_here(&told.event)).collect();
+        let pushed = without_rivals(pushed.collect(), &read).into_iter().map(|(event, arrival)| EventTold {
+            event,
+            known: Known::from_arrival(arrival),
+            source: EventSource::Rtc,
+        });
         let mut events: Vec<EventTold> = pushed.chain(read).collect();
         events.sort_by_cached_key(|told| {
             (told.event.timestamp(), told.event.id(), told.event.kind().to_owned(), told.known)
@@ -148,15 +171,29 @@ fn last_heard_at(history: &History) -> Option<Timestamp> {
     received.chain(history.snapshots.iter().map(|snapshot| snapshot.confirmed_at)).max()
 }
 
-/// The pushed events without those that anybody could have sent under the number of one that is signed. Of several
-/// that are equally good under one number each is taken: nothing says which of them is right.
-fn without_rivals_of_signed(
-    pushed: Vec<(ConversationEvent, &Arrival)>,
-) -> Vec<(ConversationEvent, &Arrival)> {
+/// The pushed events without those that anybody could have sent under the number of one that is Vonage's: of one that
+/// was pushed signed, or of one in the event list, unless they say the same as the list. Of several that are equally
+/// good under one number each is taken: nothing says which of them is right.
+fn without_rivals<'a>(
+    pushed: Vec<(ConversationEvent, &'a Arrival)>,
+    read: &[EventTold],
+) -> Vec<(ConversationEvent, &'a Arrival)> {
     let is_signed = |arrival: &Arrival| arrival.event.origin == Origin::Signed;
     let signed_ids: HashSet<i64> =
         pushed.iter().filter(|(_, arrival)| is_signed(arrival)).filter_map(|(event, _)| event.id()).collect();
-    let is_rival = |event: &ConversationEvent| event.id().is_some_and(|id| signed_ids.contains(&id));
+    let mut listed: HashMap<i64, Vec<&ConversationEvent>> = HashMap::new();
+    for told in read {
+        if let Some(id) = told.event.id() {
+            listed.entry(id).or_default().push(&told.event);
+        }
+    }
+    let is_rival = |event: &ConversationEvent| {
+        event.id().is_some_and(|id| {
+            let of_list = listed.get(&id);
+            let says_otherwise = of_list.is_some_and(|list| !list.iter().any(|one| one.says_as(event)));
+            signed_ids.contains(&id) || says_otherwise
+        })
+    };
     pushed.into_iter().filter(|(event, arrival)| is_signed(arrival) || !is_rival(event)).collect()
 }
 
@@ -186,8 +223,7 @@ fn events_of(snapshot: &Snapshot) -> Vec<EventTold> {
     let mut told = Vec::new();
     for (place, document) in pages {
         for event in EventsPage::read(&document.body).into_iter().flat_map(|page| page.events) {
-            let source =
-                event.id().map_or(format!("snapshot {}", snapshot.number), |id| format!("event {id}"));
+            let source = event.id().map_or(EventSource::Snapshot(snapshot.number), EventSource::List);
             let known = Known::from_snapshot(snapshot, place).not_before(event.timestamp());
             told.push(EventTold { event, known, source });
         }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::reading::Known;
+use super::reading::{EventSource, Known};
 use crate::domain::conversation::MemberState;
 use crate::domain::instant::credible;
 use crate::domain::statement::LeftSource;
@@ -16,7 +16,7 @@ pub(super) struct Word {
     pub(super) state: String,
     pub(super) at: Option<Timestamp>,
     pub(super) known: Known,
-    pub(super) source: String,
+    pub(super) source: EventSource,
     pub(super) manner: Manner,
 }
 
@@ -39,13 +39,10 @@ impl Word {
     }
 
     fn left_source(&self) -> LeftSource {
-        let number = self.known.number();
-        if self.known.is_by_webhook() {
-            return LeftSource::Rtc { number };
-        }
-        match self.source.strip_prefix("event ").and_then(|event| event.parse().ok()) {
-            Some(number) => LeftSource::Event { number },
-            None => LeftSource::Snapshot { number: u32::try_from(number).unwrap_or(u32::MAX) },
+        match self.source {
+            EventSource::Rtc => LeftSource::Rtc { number: self.known.number() },
+            EventSource::List(number) => LeftSource::Event { number },
+            EventSource::Snapshot(number) => LeftSource::Snapshot { number },
         }
     }
 }
@@ -61,7 +58,7 @@ pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
     words.sort_by_key(|word| {
         // What was switched is told as such, though its setting may have been told before.
         let switched = (word.manner == Manner::Set, word.known);
-        (word.at.is_none(), word.at, rank(&word.state), &word.state, switched, &word.source)
+        (word.at.is_none(), word.at, rank(&word.state), &word.state, switched, word.source)
     });
     words.dedup_by(|later, first| later.state == first.state && later.at == first.at);
     let (sounds, mut words): (Vec<&Word>, Vec<&Word>) = words.into_iter().partition(|word| word.is_sound());
@@ -73,7 +70,7 @@ pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
         .map(|word| MemberState {
             state: word.state.clone(),
             at: word.at,
-            source: word.source.clone(),
+            source: word.source.to_string(),
             learnt_at: word.known.at,
         })
         .collect()

@@ -28,13 +28,29 @@ pub(super) struct Sender {
     pub(super) query: Option<String>,
 }
 
+impl Sender {
+    /// The sender where no signature is due. Nothing is rejected then: one that is not right, or is another
+    /// application's than the path's, says nothing.
+    fn unchecked(verified: Option<Verified>, path: Option<&str>) -> Self {
+        let is_of_path = |verified: &Verified| match (&verified.application_id, path) {
+            (Some(signed), Some(path)) => signed.as_str() == path,
+            _ => true,
+        };
+        match verified.filter(is_of_path) {
+            Some(Verified { application_id, query }) => {
+                Self { origin: Origin::Signed, application_id, query }
+            }
+            None => Self { origin: Origin::Unverified, application_id: None, query: None },
+        }
+    }
+}
+
 impl Signatures {
-    fn verifier_of(&self, endpoint: Endpoint) -> Option<&Verifier> {
-        let is_due = match endpoint {
+    fn are_due(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
             Endpoint::Answer | Endpoint::Event | Endpoint::Fallback => self.of_voice,
             Endpoint::Rtc => self.of_rtc,
-        };
-        is_due.then_some(&self.verifier)
+        }
     }
 }
 
@@ -42,11 +58,14 @@ impl Receiver {
     /// Who sent a webhook, if it is to be believed. One that is not is a gap where it was plainly ours.
     pub(super) fn sender(&self, request: &Request, received_at: Timestamp) -> Result<Sender, ReceiveError> {
         let Request { delivery, other_forms, authorization, .. } = request;
-        let Some(verifier) = self.parts.signatures.verifier_of(delivery.endpoint) else {
-            return Ok(Sender { origin: Origin::Unverified, application_id: None, query: None });
-        };
+        let Signatures { verifier, .. } = &self.parts.signatures;
         let authorization = authorization.as_deref();
-        match verifier.verify(authorization, Message { delivery, other_forms }, received_at) {
+        let verified = verifier.verify(authorization, Message { delivery, other_forms }, received_at);
+        if !self.parts.signatures.are_due(delivery.endpoint) {
+            // One that is there all the same tells a webhook of Vonage's from one that anybody could have sent.
+            return Ok(Sender::unchecked(verified.ok(), request.application.as_deref()));
+        }
+        match verified {
             Ok(Verified { application_id, query }) => {
                 Ok(Sender { origin: Origin::Signed, application_id, query })
             }
