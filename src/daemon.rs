@@ -6,6 +6,7 @@ pub mod runtime;
 mod settings;
 mod wiring;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -185,10 +186,13 @@ impl Daemon {
             if let Ok(store) = self.store.get() {
                 store.close().await;
             }
+            std::future::pending::<Infallible>().await
         };
-        let drained = self.lifecycle.drained(impatient);
-        let (end, ()) = tokio::join!(drained, closing);
-        end
+        // Who closes may wait for a lock of the store's for longer than the drain may take.
+        tokio::select! {
+            end = self.lifecycle.drained(impatient) => end,
+            never = closing => match never {},
+        }
     }
 
     /// Completes when the soft stop has begun.
@@ -206,7 +210,7 @@ pub async fn reader(reading: &Reading, clock: Arc<dyn Clock>) -> Result<Query, D
     Ok(Query {
         store,
         country: reading.default_country,
-        streams: Streams::new(Lifecycle::default()),
+        streams: Streams::new(Lifecycle::default(), Streams::MOST),
         metrics: telemetry::metrics_text,
         access: Arc::new(Access::new(Vec::new(), &clock)),
         readiness: Readiness::new(Arc::new(Stalls::new(Arc::clone(&clock)))),

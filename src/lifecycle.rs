@@ -58,6 +58,9 @@ pub fn raise_descriptor_limit() -> usize {
     usize::try_from(raised.unwrap_or(soft)).unwrap_or(usize::MAX)
 }
 
+/// How long what is ended hard may take to end. With [`DRAIN_TIMEOUT`] well within the unit's `TimeoutStopSec`.
+const HARD_STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Owns every task of the daemon. Two stops: the soft one ends taking on work, the hard one ends waiting.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
@@ -68,6 +71,8 @@ pub struct Lifecycle {
     /// Tasks that the workers need to the end.
     servants: TaskTracker,
     died: Arc<AtomicBool>,
+    /// Whether something that was begun could not be finished.
+    unfinished: Arc<AtomicBool>,
 }
 
 /// How the daemon ended.
@@ -144,6 +149,11 @@ impl Lifecycle {
         self.soft.cancel();
     }
 
+    /// Notes that something was begun and cannot be finished any more: the end has to tell.
+    pub fn leave_unfinished(&self) {
+        self.unfinished.store(true, Ordering::SeqCst);
+    }
+
     /// Begins the soft stop because something failed: the daemon has to be seen to fail.
     pub fn fail(&self) {
         self.died.store(true, Ordering::SeqCst);
@@ -161,7 +171,8 @@ impl Lifecycle {
     /// the hard stop ends them.
     pub async fn drained(&self, impatient: impl Future<Output = ()>) -> End {
         self.workers_done_or(impatient).await;
-        match (self.died.load(Ordering::SeqCst), self.hard.is_cancelled()) {
+        let cut_short = self.hard.is_cancelled() || self.unfinished.load(Ordering::SeqCst);
+        match (self.died.load(Ordering::SeqCst), cut_short) {
             (true, _) => End::TaskDied,
             (false, true) => End::CutShort,
             (false, false) => End::Drained,
@@ -182,7 +193,10 @@ impl Lifecycle {
         }
         tracing::warn!("not everything finished in time; stopping hard");
         self.hard.cancel();
-        ended.await;
+        // What waits for a lock of the store's cannot be ended, and need not be: it is a transaction or nothing.
+        if tokio::time::timeout(HARD_STOP_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("something does not end; leaving it");
+        }
     }
 }
 

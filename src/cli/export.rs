@@ -1,6 +1,6 @@
 //! `export`: everything that a filter lets through, for other programs.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
@@ -54,6 +54,12 @@ impl Export {
                 outcome => outcome,
             };
         };
+        // A pipe or a device takes what it is given; a file of that name must not take its place.
+        if fs::metadata(&output).is_ok_and(|there| !there.is_file()) {
+            return copy(body, File::options().write(true).open(&output)?).await;
+        }
+        // Where a link leads, and not in its place.
+        let output = fs::canonicalize(&output).unwrap_or(output);
         let directory = output.parent().filter(|parent| !parent.as_os_str().is_empty());
         let file = tempfile::NamedTempFile::new_in(directory.unwrap_or(".".as_ref()))?;
         copy(body, file.as_file()).await?;

@@ -75,6 +75,8 @@ pub(super) struct Wiring {
     pub(super) store: StoreSlot,
     pub(super) wakes: Wakes,
     late_routes: LateRoutes,
+    /// Of the public and the private listener.
+    bounds: [Bounds; 2],
     stalls: Arc<Stalls>,
     clock_steps: Arc<ClockSteps>,
     pub(super) access: Arc<Access>,
@@ -87,7 +89,9 @@ impl Wiring {
     /// Everything that there is before the listeners answer.
     pub(super) fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, DaemonError> {
         let pace = Arc::new(Pace::new(config.fetch.requests_per_second));
+        let is_forwarding = config.answer_forward.is_some() || config.event_forward.is_some();
         Ok(Self {
+            bounds: Bounds::sharing(lifecycle::raise_descriptor_limit(), is_forwarding),
             started_at: clock.now(),
             lifecycle: Lifecycle::default(),
             store: StoreSlot::default(),
@@ -118,9 +122,7 @@ impl Wiring {
         webhooks: &LiveWebhooks,
     ) -> Result<[SocketAddr; 2], DaemonError> {
         let private = self.late_routes.clone().router(self.store.clone());
-        let is_forwarding = self.config.answer_forward.is_some() || self.config.event_forward.is_some();
-        let bounds = Bounds::sharing(lifecycle::raise_descriptor_limit(), is_forwarding);
-        serve(&self.lifecycle, listeners, [webhooks.router(), private], bounds)
+        serve(&self.lifecycle, listeners, [webhooks.router(), private], self.bounds)
     }
 
     /// Opens the store and starts everything that needs it. Where it cannot be opened for now, a task goes on trying.
@@ -218,12 +220,18 @@ impl Wiring {
         })
     }
 
+    /// How many streams there may be: they last, and most places must be left to those who ask.
+    fn streams(&self) -> usize {
+        let [_, private] = self.bounds;
+        (private.connections / 4).min(Streams::MOST)
+    }
+
     /// What answers readers.
     fn query(&self, store: &Arc<dyn Store>) -> Query {
         Query {
             store: Arc::clone(store),
             country: self.config.default_country,
-            streams: Streams::new(self.lifecycle.clone()),
+            streams: Streams::new(self.lifecycle.clone(), self.streams()),
             metrics: telemetry::metrics_text,
             access: Arc::clone(&self.access),
             readiness: Readiness::new(Arc::clone(&self.stalls)),

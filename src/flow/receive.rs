@@ -267,7 +267,12 @@ impl Receiver {
             };
             match persistently(&lifecycle, append).await {
                 Ok(()) => committed.tell(),
-                Err(error) => lost(&error),
+                Err(error) => {
+                    if lifecycle.soft_stop().is_cancelled() {
+                        lifecycle.leave_unfinished();
+                    }
+                    lost(&error);
+                }
             }
         });
         // One that panicked has not been stored either.

@@ -65,11 +65,13 @@ pub struct Message<'a> {
     pub delivery: &'a Delivery,
     /// Its body in the other forms that it had on its way.
     pub other_forms: &'a [Vec<u8>],
+    /// The application whose path it came to, where that is a configured one.
+    pub addressed: Option<&'a ApplicationId>,
 }
 
 impl<'a> From<&'a Delivery> for Message<'a> {
     fn from(delivery: &'a Delivery) -> Self {
-        Self { delivery, other_forms: &[] }
+        Self { delivery, other_forms: &[], addressed: None }
     }
 }
 
@@ -118,6 +120,7 @@ impl Verifier {
         message: impl Into<Message<'a>>,
         now: Timestamp,
     ) -> Result<Verified, Refusal> {
+        let message = message.into();
         let token = authorization.and_then(bearer).ok_or(Refusal::Unsigned)?;
         let believed: Vec<(&Signer, Claims)> =
             self.0.iter().filter_map(|signer| Some((signer, claims(token, &signer.key)?))).collect();
@@ -126,10 +129,12 @@ impl Verifier {
         }
         let (signer, claims) = believed
             .into_iter()
-            .find(|(signer, claims)| signer.speaks_for(claims))
+            .find(|(signer, claims)| {
+                signer.speaks_for(claims) && signer.may_address(message.addressed, claims)
+            })
             .ok_or(Refusal::WrongSubject)?;
         claims.check_time(now)?;
-        let query = claims.check_content(message.into())?;
+        let query = claims.check_content(message)?;
         let application_id = claims.application_id().is_some().then(|| signer.application_id.clone());
         Ok(Verified { application_id, query })
     }
@@ -167,6 +172,13 @@ impl Verifier {
 }
 
 impl Signer {
+    /// Whether a token that names no application may come to this one's path: the secret of another account must not
+    /// open it. What a token that names one is for is compared with the path elsewhere.
+    fn may_address(&self, addressed: Option<&ApplicationId>, claims: &Claims) -> bool {
+        claims.application_id().is_some()
+            || addressed.is_none_or(|addressed| *addressed == self.application_id)
+    }
+
     fn speaks_for(&self, claims: &Claims) -> bool {
         let account = match (&self.api_key, &claims.api_key) {
             (None, _) => true,
@@ -204,7 +216,7 @@ impl Claims {
     /// without a `payload_hash` and with that of nothing were seen too, and still bind the sender and the moment.
     /// Returns the query as [`Verified`] has it.
     fn check_content(&self, message: Message<'_>) -> Result<Option<String>, Refusal> {
-        let Message { delivery, other_forms } = message;
+        let Message { delivery, other_forms, .. } = message;
         let is_of_body = |hash: &Digest| {
             let mut forms = other_forms.iter().chain([&delivery.body]);
             forms.any(|body| signed_query::is_hash_of(hash, body))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use conversationd::domain::arrival::{Delivery, Endpoint, Method};
 use conversationd::domain::digest::Digest;
 use conversationd::domain::ids::ApplicationId;
-use conversationd::vonage::signature::{Refusal, Signer, Verified, Verifier};
+use conversationd::vonage::signature::{Message, Refusal, Signer, Verified, Verifier};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use proptest::prelude::*;
@@ -343,6 +343,29 @@ fn each_application_is_believed_with_its_own_secret() {
     assert_eq!(verify(other, SECRET), Err(Refusal::WrongSubject));
     assert_eq!(verify(APPLICATION, "another secret, of the second account"), Err(Refusal::WrongSubject));
     assert_eq!(verify(APPLICATION, "nobody's"), Err(Refusal::WrongSecret));
+}
+
+#[test]
+fn a_token_that_names_no_application_opens_no_path_of_another_accounts() {
+    const OTHER: &str = "aaaaaaaa-bbbb-cccc-dddd-000000000002";
+    let verifier = Verifier::new(vec![
+        Signer::new(application(APPLICATION), Some(API_KEY.to_owned()), &SECRET.into()),
+        Signer::new(
+            application(OTHER),
+            Some("ffffffff".to_owned()),
+            &"another secret, of the second account".into(),
+        ),
+    ]);
+    let delivery = post(BODY);
+    let token = token(&with(&[("application_id", Value::Null)]), SECRET);
+    for (addressed, verdict) in
+        [(None, Ok(())), (Some(APPLICATION), Ok(())), (Some(OTHER), Err(Refusal::WrongSubject))]
+    {
+        let addressed = addressed.map(application);
+        let message = Message { delivery: &delivery, other_forms: &[], addressed: addressed.as_ref() };
+        let outcome = verifier.verify(Some(&format!("Bearer {token}")), message, now());
+        assert_eq!(outcome.map(|_| ()), verdict, "{addressed:?}");
+    }
 }
 
 // === signing

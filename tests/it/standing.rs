@@ -298,3 +298,68 @@ async fn the_first_requests_of_a_start_wait_for_the_store() {
     assert_eq!(service.private("/readyz").await.0, StatusCode::OK);
     drop(process);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_the_place_of_the_store_is_another_file() {
+    let service = Service::new();
+    let process = Process::start(service.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    assert_eq!(service.event("CON-before").await, StatusCode::NO_CONTENT);
+    let store = service.directory.path().join("conversationd.db");
+    let elsewhere = service.directory.path().join("elsewhere.db");
+    std::fs::rename(&store, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &store).unwrap();
+    // SQLite would look for the log beside the file that the link leads to.
+    assert_eq!(service.event("CON-after").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(service.directory.path().join("conversationd.db.rescue-1").exists(), "{}", service.log());
+    drop(process);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_takes_the_place_of_nothing_but_a_file() {
+    let service = Service::new();
+    let process = Process::start(service.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    assert_eq!(service.event("CON-1").await, StatusCode::NO_CONTENT);
+    service.wait_for("/v1/conversations/CON-1", |status, _| status == StatusCode::OK).await;
+    let directory = service.directory.path();
+    let (target, link, pipe) =
+        (directory.join("target.csv"), directory.join("link.csv"), directory.join("pipe"));
+    std::fs::write(&target, "before").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let export = |output: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conversationd"));
+        command.args(["export", "--config"]).arg(directory.join("conversationd.toml"));
+        command.arg("--output").arg(output).spawn().unwrap()
+    };
+    assert!(export(&link).wait().unwrap().success());
+    assert!(link.is_symlink() && std::fs::read_to_string(&target).unwrap().contains("CON-1"));
+    let mut running = export(&pipe);
+    let read = tokio::task::spawn_blocking({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    let read = tokio::time::timeout(PATIENCE, read).await.expect("it is written into").unwrap();
+    assert!(read.contains("CON-1"), "{read}");
+    assert!(running.wait().unwrap().success());
+    assert!(!pipe.is_file(), "it is still a pipe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_lock_and_says_what_it_loses() {
+    let service = Service::new();
+    let process = Process::start(service.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    let lock = ExclusiveLock::take(service.directory.path()).await;
+    for number in 0..5 {
+        assert_eq!(service.answer(&format!("CON-{number}")).await.1, NCCO);
+    }
+    process.signal("TERM");
+    assert_eq!(process.told(), "STOPPING=1");
+    let began = Instant::now();
+    process.signal("TERM");
+    assert_eq!(process.ended().code(), Some(1), "answers were lost: {}", service.log());
+    assert!(began.elapsed() < Duration::from_secs(5), "a second signal cuts it short: {:?}", began.elapsed());
+    lock.release().await;
+}

@@ -60,7 +60,9 @@ impl Receiver {
         let Request { delivery, other_forms, authorization, .. } = request;
         let Signatures { verifier, .. } = &self.parts.signatures;
         let authorization = authorization.as_deref();
-        let verified = verifier.verify(authorization, Message { delivery, other_forms }, received_at);
+        let addressed = request.application.as_deref().and_then(|path| self.served(path));
+        let message = Message { delivery, other_forms, addressed };
+        let verified = verifier.verify(authorization, message, received_at);
         if !self.parts.signatures.are_due(delivery.endpoint) {
             // One that is there all the same tells a webhook of Vonage's from one that anybody could have sent.
             return Ok(Sender::unchecked(verified.ok(), request.application.as_deref()));

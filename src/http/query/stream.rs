@@ -30,9 +30,6 @@ use crate::domain::ids::ConversationId;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Store, StoreError};
 
-/// Streams at one time: each reads the store by itself whenever something is written.
-const MOST: usize = 64;
-
 /// Events of each kind that are read at once.
 const BATCH: u32 = 128;
 
@@ -52,21 +49,27 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Streams {
     lifecycle: Lifecycle,
+    /// How many there may be.
+    most: usize,
     free: Arc<Semaphore>,
 }
 
 impl Streams {
-    /// Streams that end at the soft stop of this lifecycle.
+    /// The most streams at one time: each reads the store by itself whenever something is written.
+    pub const MOST: usize = 64;
+
+    /// At most so many streams, which end at the soft stop of this lifecycle.
     #[must_use]
-    pub fn new(lifecycle: Lifecycle) -> Self {
-        Self { lifecycle, free: Arc::new(Semaphore::new(MOST)) }
+    pub fn new(lifecycle: Lifecycle, most: usize) -> Self {
+        Self { lifecycle, most, free: Arc::new(Semaphore::new(most)) }
     }
 
     /// A place for one more stream.
     fn admit(&self) -> Result<OwnedSemaphorePermit, Problem> {
         Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
             Problem::unavailable(format!(
-                "{MOST} streams are open, which is all there may be; try again later"
+                "{} streams are open, which is all there may be; try again later",
+                self.most
             ))
         })
     }

@@ -49,12 +49,14 @@ struct Loss {
 impl StoreFiles {
     /// The files of the store at `path`, which was just opened and written to.
     pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
-        let id = |path: &Path| {
-            let id = file_id(path);
-            id.map_err(|error| StoreError::Unavailable(format!("{} is missing: {error}", path.display())))
+        let missing = |error: io::Error| {
+            StoreError::Unavailable(format!("{} or its -wal is missing: {error}", path.display()))
         };
-        let (store, log) = (id(path)?, id(&with_ending(path, "-wal"))?);
-        Ok(Self { path: path.to_owned(), store, log })
+        // As SQLite does: the log is beside the file itself. A link that takes its place later is another file.
+        let path = fs::canonicalize(path).map_err(missing)?;
+        let id = |path: &Path| file_id(path).map_err(missing);
+        let (store, log) = (id(&path)?, id(&with_ending(&path, "-wal"))?);
+        Ok(Self { path, store, log })
     }
 
     /// Says that there is a rescue copy, which may hold what this store does not.
@@ -183,19 +185,28 @@ async fn synced(copy: PathBuf) -> io::Result<()> {
     syncing.await.map_err(io::Error::other)?
 }
 
+/// What is at a path itself, and not where a link there leads.
 fn file_id(path: &Path) -> io::Result<FileId> {
-    let metadata = fs::metadata(path)?;
+    let metadata = fs::symlink_metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Whether a file at `path` is or would be one of the store's own, under whatever name: writing it would destroy them.
 pub(in crate::store) fn is_one_of(path: &Path, store: &Path) -> bool {
-    let own = ["", "-wal", "-shm", "-journal", ".lock"].map(|ending| with_ending(store, ending));
-    let (id, place) = (file_id(path).ok(), resolved(path));
-    own.iter().any(|own| {
-        let is_same_file = id.is_some() && file_id(own).ok() == id;
-        is_same_file || (place.is_some() && resolved(own) == place)
+    let stores = [Some(store.to_owned()), fs::canonicalize(store).ok()];
+    let endings = ["", "-wal", "-shm", "-journal", ".lock"];
+    let mut own = stores.iter().flatten().flat_map(|store| endings.map(|ending| with_ending(store, ending)));
+    let (id, place) = (linked_id(path).ok(), resolved(path));
+    own.any(|own| {
+        let is_same_file = id.is_some() && linked_id(&own).ok() == id;
+        is_same_file || (place.is_some() && resolved(&own) == place)
     })
+}
+
+/// What a path leads to.
+fn linked_id(path: &Path) -> io::Result<FileId> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// A path without links in its directory, whether or not there is a file.
