@@ -69,7 +69,8 @@ impl Upstream {
         Ok(Self { http, url, timeout })
     }
 
-    /// Sends the webhook on as it came: method, query, body, content type and signature, and nothing else.
+    /// Sends the webhook on as it came: method, query, body, content type and signature, and nothing else. Of the
+    /// parameters of a query that are repeated those that the signature does not cover stay behind.
     pub async fn relay(&self, delivery: &Delivery, authorization: Option<&str>) -> Exchange {
         let began = Instant::now();
         let mut status = None;
@@ -88,7 +89,7 @@ impl Upstream {
             Method::Get => HttpMethod::GET,
             Method::Post => HttpMethod::POST,
         };
-        let mut request = self.http.request(method, self.address(delivery.query.as_deref()));
+        let mut request = self.http.request(method, self.address(delivery.query_to_read()));
         for (name, value) in
             [(CONTENT_TYPE, delivery.content_type.as_deref()), (AUTHORIZATION, authorization)]
         {

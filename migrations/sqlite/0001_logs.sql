@@ -4,7 +4,8 @@
 CREATE TABLE arrivals (
     -- Never reused, even after retention has deleted the newest rows: readers resume from it.
     number           INTEGER PRIMARY KEY AUTOINCREMENT,
-    -- SHA-256 of what makes two deliveries one event: endpoint, method, application, query and body.
+    -- SHA-256 of what makes two deliveries one event: endpoint, method, application, origin, query
+    -- and body.
     digest           BLOB    NOT NULL,
     -- Vonage's time, 0 where it is not part of what makes the event. It comes first in the unique key and makes
     -- the events of one moment neighbours: a commit touches a few pages of that index, not one for each event.
@@ -13,6 +14,8 @@ CREATE TABLE arrivals (
     method           TEXT    NOT NULL,
     -- All of a GET webhook is in its query string, kept undecoded.
     query            TEXT,
+    -- The query without the repetitions of parameters that the signature does not cover; NULL where that is all of it.
+    covered_query    TEXT,
     content_type     TEXT,
     body             BLOB    NOT NULL,
     application_id   TEXT,

@@ -103,6 +103,9 @@ pub struct Delivery {
     pub method: Method,
     /// The query string without its `?`, if there was one. A `GET` webhook is all in here.
     pub query: Option<String>,
+    /// The query without the repetitions of its parameters that the signature does not cover; `None` where that is
+    /// all of it. It is what is read and forwarded: what anybody on the way could have added must not count.
+    pub covered_query: Option<String>,
     /// The media type it claimed.
     pub content_type: Option<String>,
     /// The body's bytes.
@@ -144,10 +147,19 @@ pub struct Identity {
     pub moment: Option<Timestamp>,
 }
 
+impl Delivery {
+    /// The query as it is to be read.
+    #[must_use]
+    pub fn query_to_read(&self) -> Option<&str> {
+        self.covered_query.as_deref().or(self.query.as_deref())
+    }
+}
+
 impl NewArrival {
     /// What makes two deliveries one event: Vonage repeats a webhook with the same bytes and a new signature, so
     /// headers do not count. What differs in a byte is another event, whatever number an rtc event gives itself:
-    /// anybody can write a number.
+    /// anybody can write a number. What is signed is another event than the same bytes from anybody: those must not
+    /// take its place.
     #[must_use]
     pub fn identity(&self) -> Identity {
         let application = self.application_id.as_ref().map_or("", ApplicationId::as_str);
@@ -157,6 +169,8 @@ impl NewArrival {
             delivery.method.as_str().as_bytes(),
             application.as_bytes(),
             delivery.query.as_deref().unwrap_or("").as_bytes(),
+            delivery.covered_query.as_deref().unwrap_or("").as_bytes(),
+            self.origin.as_str().as_bytes(),
             &delivery.body,
         ]);
         Identity { digest, moment: self.occurred_at }

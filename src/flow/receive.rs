@@ -128,6 +128,8 @@ pub struct Taken {
     pub transferred_to: Option<ConversationId>,
     /// The leg it speaks of.
     pub leg_id: Option<LegId>,
+    /// As in its [`Delivery`].
+    pub covered_query: Option<String>,
 }
 
 /// What a webhook was replied to with.
@@ -329,7 +331,7 @@ impl Receiver {
         let sender = self.sender(&request, received_at)?;
         let named = self.application(&sender, request.application.as_deref(), received_at)?;
         let mut delivery = request.delivery;
-        delivery.query = sender.query.or(delivery.query);
+        delivery.covered_query = sender.covered_query;
         let said = Said::of(&delivery).map_err(ReceiveError::Unreadable)?;
         // Anybody can write a body: it is believed only as far as it names one that is served.
         let said_for = said.application_id.filter(|id| self.parts.applications.contains(id));
@@ -355,6 +357,7 @@ impl Receiver {
             conversation_id: arrival.conversation_id.clone(),
             transferred_to: arrival.transferred_to.clone(),
             leg_id: said.leg_id,
+            covered_query: arrival.delivery.covered_query.clone(),
         };
         Ok((taken, arrival))
     }
@@ -382,7 +385,8 @@ fn lost(error: &StoreError) {
 
 /// What a request takes in memory while it waits.
 fn size(delivery: &Delivery) -> usize {
-    delivery.body.len() + delivery.query.as_ref().map_or(0, String::len)
+    let queries = [&delivery.query, &delivery.covered_query];
+    delivery.body.len() + queries.into_iter().flatten().map(String::len).sum::<usize>()
 }
 
 /// Stores what nobody will send again, if need be by trying for [`PERSISTENCE`]; a daemon that stops has no time

@@ -97,8 +97,11 @@ impl Webhooks {
                 return Err(problem);
             }
         };
-        let to_pass_on = self.answers.passes_on(endpoint).then(|| request.clone());
+        let mut to_pass_on = self.answers.passes_on(endpoint).then(|| request.clone());
         let taken = self.receiver.receive(request).await?;
+        if let Some(request) = &mut to_pass_on {
+            request.delivery.covered_query.clone_from(&taken.covered_query);
+        }
         let (response, given) = self.answers.reply(&taken, to_pass_on.as_ref()).await;
         if let Some(given) = given {
             self.receiver.replied(taken, given);
@@ -121,7 +124,8 @@ impl Webhooks {
             // Its data is in the address. What comes with it is kept as it is.
             Method::Get => WebhookBody { content: self.body(body).await?.into(), other_forms: Vec::new() },
         };
-        let delivery = Delivery { endpoint, method, query: query(&head.uri), content_type, body: content };
+        let query = query(&head.uri);
+        let delivery = Delivery { endpoint, method, query, covered_query: None, content_type, body: content };
         let authorization = text_header(&head.headers, &AUTHORIZATION);
         Ok(Request { delivery, other_forms, authorization, application })
     }

@@ -2,6 +2,8 @@
 //! signature secret; its claims bind it to an account, an application, a moment and the body.
 //! Source: developer.vonage.com, "Webhooks: validating signed webhooks".
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::{ExposeSecret, SecretString};
@@ -80,9 +82,9 @@ impl<'a> From<&'a Delivery> for Message<'a> {
 pub struct Verified {
     /// The application that the webhook is from, where the token says so.
     pub application_id: Option<ApplicationId>,
-    /// The query of a `GET` as it is to be read: with what the signature covers in the place that counts. `None` for
-    /// a `POST`, and where the signature is not of the parameters.
-    pub query: Option<String>,
+    /// The query of a `GET` without the repetitions of parameters that the signature does not cover; `None` where
+    /// that is all of it.
+    pub covered_query: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -134,9 +136,9 @@ impl Verifier {
             })
             .ok_or(Refusal::WrongSubject)?;
         claims.check_time(now)?;
-        let query = claims.check_content(message)?;
+        let covered_query = claims.check_content(message)?;
         let application_id = claims.application_id().is_some().then(|| signer.application_id.clone());
-        Ok(Verified { application_id, query })
+        Ok(Verified { application_id, covered_query })
     }
 }
 
@@ -214,7 +216,7 @@ impl Claims {
 
     /// A `POST` must be bound to its body. A `GET` must be bound to its parameters if it is bound to anything: tokens
     /// without a `payload_hash` and with that of nothing were seen too, and still bind the sender and the moment.
-    /// Returns the query as [`Verified`] has it.
+    /// Returns the covered query as [`Verified`] has it.
     fn check_content(&self, message: Message<'_>) -> Result<Option<String>, Refusal> {
         let Message { delivery, other_forms, .. } = message;
         let is_of_body = |hash: &Digest| {
@@ -228,7 +230,8 @@ impl Claims {
             (Method::Get, Some(Some(hash))) if signed_query::is_hash_of(&hash, b"") => Ok(None),
             (Method::Get, Some(Some(hash))) => {
                 let query = delivery.query.as_deref().unwrap_or("");
-                signed_query::covered(query, &hash).map(Some).ok_or(Refusal::WrongBody)
+                let covered = signed_query::covered(query, &hash).ok_or(Refusal::WrongBody)?;
+                Ok(Some(covered).filter(|covered| covered.as_ref() != query).map(Cow::into_owned))
             }
             _ => Err(Refusal::WrongBody),
         }

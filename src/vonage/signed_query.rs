@@ -2,7 +2,8 @@
 //! of the URL (Vonage's support article 19033783342876). What proxies add to a URL is not in it, and of what is not
 //! known of Vonage's way to write it, each way is tried.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::iter;
 
 use serde_json::value::RawValue;
@@ -65,10 +66,9 @@ const MAX_MIXED: usize = 6;
 /// How deep a nested value may be to be taken for an object. Vonage's are two or three levels deep.
 const MAX_DEPTH: usize = 16;
 
-/// The query that `payload_hash` covers, with what it covers in the place that counts; `None` where it does not cover
-/// it. That is the query itself, unless a parameter is repeated and the hash is of another than the last: then that
-/// one stands behind the others once more, so that what is read is what was signed.
-pub(super) fn covered(query: &str, payload_hash: &Digest) -> Option<String> {
+/// What of a query `payload_hash` covers; `None` where it does not cover it. Of a parameter that is repeated it covers
+/// one, and the others are left out. What proxies added stays.
+pub(super) fn covered<'a>(query: &'a str, payload_hash: &Digest) -> Option<Cow<'a, str>> {
     let parameters = Parameter::all(query).ok()?;
     let places = Places::of(&parameters);
     let has_marks = parameters.iter().any(Parameter::has_marks);
@@ -84,9 +84,14 @@ pub(super) fn covered(query: &str, payload_hash: &Digest) -> Option<String> {
             let selected: Vec<&Parameter<'_>> = selection.iter().map(|place| &parameters[*place]).collect();
             is_hash_of(payload_hash, written(&selected, *spelling).as_bytes())
         })?;
-    let counting = places.counting();
-    let hidden = selection.iter().filter(|place| !counting.contains(place));
-    Some(hidden.fold(query.to_owned(), |query, place| format!("{query}&{}", parameters[*place].encoded)))
+    let selected: HashMap<&str, usize> =
+        selection.iter().map(|place| (parameters[*place].name(), *place)).collect();
+    let is_covered = |place: usize, parameter: &Parameter<'_>| {
+        selected.get(parameter.name()).is_none_or(|covered| *covered == place)
+    };
+    let kept = parameters.iter().enumerate().filter(|(place, parameter)| is_covered(*place, parameter));
+    let kept: Vec<&str> = kept.map(|(_, parameter)| parameter.encoded).collect();
+    Some(if kept.len() < parameters.len() { Cow::Owned(kept.join("&")) } else { Cow::Borrowed(query) })
 }
 
 /// Compares in constant time.
@@ -109,11 +114,6 @@ impl Places {
             }
         }
         Self(places)
-    }
-
-    /// Of a parameter that stands twice the last counts.
-    fn counting(&self) -> HashSet<usize> {
-        self.0.iter().filter_map(|places| places.last().copied()).collect()
     }
 
     /// The parameters that may have been signed: all, and Vonage's alone; with the last of each name, and then with

@@ -44,7 +44,7 @@ impl<'a> Webhook<'a> {
     pub fn read(delivery: &'a Delivery) -> Result<Self, Unreadable> {
         match delivery.method {
             Method::Post => read_body(&delivery.body),
-            Method::Get => read_query(delivery.query.as_deref().unwrap_or("")),
+            Method::Get => read_query(delivery.query_to_read().unwrap_or("")),
         }
         .map(Self)
     }

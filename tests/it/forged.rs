@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::application::{Application, Says};
 use crate::support::daemon::{TestDaemon, World};
 use crate::support::keys;
 
@@ -22,11 +23,11 @@ fn member(id: i64, kind: &str, member: &str, at: &str) -> Value {
     })
 }
 
-/// The header of a webhook that the tests' application signed.
-fn token(body: &str) -> String {
+/// The header of a webhook that the tests' application signed with these contents.
+fn token(signed: &str) -> String {
     let claims = json!({
         "iss": "Vonage", "iat": SystemClock.now().as_second(), "api_key": keys::API_KEY,
-        "application_id": keys::APPLICATION, "payload_hash": Digest::of(body.as_bytes()).to_string(),
+        "application_id": keys::APPLICATION, "payload_hash": Digest::of(signed.as_bytes()).to_string(),
     });
     let key = EncodingKey::from_secret(keys::SECRET.as_bytes());
     let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key);
@@ -171,4 +172,56 @@ async fn where_no_signature_is_due_that_of_another_application_is_none() {
         .collect();
     let expected = [(json!("unverified"), json!(other)), (json!("signed"), json!(keys::APPLICATION))];
     assert_eq!(told, expected.iter().map(|(origin, id)| (origin, id)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn of_a_repeated_parameter_the_signed_one_is_forwarded_and_told_and_all_are_kept() {
+    let application = Application::start(Says::json(200, "[]")).await;
+    let answer = format!("forward_url = \"{}hooks?key=1\"", application.url);
+    let mut daemon = World { answer, ..World::default() }.start().await;
+    for (conversation, query, covered) in [
+        ("CON-1", "to=447700900100&{rest}&to=447700900666", "to=447700900100&{rest}"),
+        ("CON-2", "to=447700900666&{rest}&to=447700900100", "{rest}&to=447700900100"),
+        (
+            "CON-3",
+            "t%6f=447700900100&{rest}&via=a&via=b&to=447700900666",
+            "t%6f=447700900100&{rest}&via=a&via=b",
+        ),
+        ("CON-4", "to=447700900100&{rest}", "to=447700900100&{rest}"),
+    ] {
+        let rest = format!("uuid=leg-{conversation}&conversation_uuid={conversation}");
+        let [query, covered] = [query, covered].map(|text| text.replace("{rest}", &rest));
+        let [to, uuid] = [r#""to":"447700900100""#.to_owned(), format!(r#""uuid":"leg-{conversation}""#)];
+        let named = format!(r#""conversation_uuid":"{conversation}""#);
+        let signed = if covered.starts_with("uuid") {
+            format!("{{{uuid},{named},{to}}}")
+        } else {
+            format!("{{{to},{uuid},{named}}}")
+        };
+        let headers = [("authorization", token(&signed))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let reply = daemon.webhook(Method::GET, &format!("/webhooks/answer?{query}"), &headers, "").await;
+        assert_eq!(reply.status.as_u16(), 200, "{conversation}");
+        let asked = application.asked().pop().expect("it is asked");
+        assert_eq!(asked.address, format!("/hooks?key=1&{covered}"));
+        let kept = daemon.get(&format!("/v1/conversations/{conversation}/webhooks")).await.json();
+        assert_eq!(kept["items"][0]["query"], query, "as it was sent");
+    }
+    // What is stored is read again.
+    daemon.stop().await;
+    daemon.start_again().await;
+    for conversation in ["CON-1", "CON-2", "CON-3", "CON-4"] {
+        daemon.wait_for(conversation, |told| told["to"] == "447700900100").await;
+    }
+}
+
+#[tokio::test]
+async fn what_anybody_sent_first_does_not_take_the_place_of_what_is_signed() {
+    let daemon = World { webhooks: r#"rtc_signatures = "off""#, ..World::default() }.start().await;
+    let left = member(7, "member:left", "MEM-1", "2026-03-09T10:15:50.000Z");
+    push(&daemon, &left).await;
+    assert!(daemon.vonage.send(Webhook::post(Target::Rtc, left.to_string())).await.is_accepted());
+    let kept = daemon.get("/v1/webhooks").await.json();
+    let origins: Vec<&Value> = kept["items"].as_array().unwrap().iter().map(|item| &item["origin"]).collect();
+    assert_eq!(origins, ["signed", "unverified"]);
 }

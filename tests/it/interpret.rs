@@ -1025,8 +1025,14 @@ pub fn event(number: i64, received_at: &str, fields: &Value) -> Arrival {
 }
 
 pub fn arrival(number: i64, endpoint: Endpoint, body: &[u8], received_at: Timestamp) -> Arrival {
-    let delivery =
-        Delivery { endpoint, method: Method::Post, query: None, content_type: None, body: body.to_vec() };
+    let delivery = Delivery {
+        endpoint,
+        method: Method::Post,
+        query: None,
+        covered_query: None,
+        content_type: None,
+        body: body.to_vec(),
+    };
     let webhook = Webhook::read(&delivery).expect("a body is an object");
     let event = NewArrival {
         application_id: None,

@@ -85,6 +85,7 @@ fn an_answer_webhook_names_its_region() {
             endpoint: Endpoint::Answer,
             method: Method::Post,
             query: None,
+            covered_query: None,
             content_type: None,
             body: body.to_vec(),
         };

@@ -308,7 +308,14 @@ fn read(delivery: &Delivery) -> Webhook<'_> {
 
 fn post(endpoint: Endpoint, body: &[u8]) -> Delivery {
     let content_type = Some("application/json".to_owned());
-    Delivery { endpoint, method: Method::Post, query: None, content_type, body: body.to_vec() }
+    Delivery {
+        endpoint,
+        method: Method::Post,
+        query: None,
+        covered_query: None,
+        content_type,
+        body: body.to_vec(),
+    }
 }
 
 /// The fields of a JSON object as parameters: nested ones as JSON text, absent ones left out.
@@ -327,7 +334,14 @@ fn get(endpoint: Endpoint, body: &[u8]) -> Delivery {
 
 fn with_query(endpoint: Endpoint, query: &str) -> Delivery {
     let query = Some(query.to_owned());
-    Delivery { endpoint, method: Method::Get, query, content_type: None, body: Vec::new() }
+    Delivery {
+        endpoint,
+        method: Method::Get,
+        query,
+        covered_query: None,
+        content_type: None,
+        body: Vec::new(),
+    }
 }
 
 fn conversation(id: &str) -> ConversationId {

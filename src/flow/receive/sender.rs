@@ -24,8 +24,8 @@ pub(super) struct Sender {
     pub(super) origin: Origin,
     /// The application that the signature names.
     pub(super) application_id: Option<ApplicationId>,
-    /// The query as it is to be read, where the signature is of it.
-    pub(super) query: Option<String>,
+    /// As in a [`Delivery`](crate::domain::arrival::Delivery).
+    pub(super) covered_query: Option<String>,
 }
 
 impl Sender {
@@ -37,10 +37,10 @@ impl Sender {
             _ => true,
         };
         match verified.filter(is_of_path) {
-            Some(Verified { application_id, query }) => {
-                Self { origin: Origin::Signed, application_id, query }
+            Some(Verified { application_id, covered_query }) => {
+                Self { origin: Origin::Signed, application_id, covered_query }
             }
-            None => Self { origin: Origin::Unverified, application_id: None, query: None },
+            None => Self { origin: Origin::Unverified, application_id: None, covered_query: None },
         }
     }
 }
@@ -68,8 +68,8 @@ impl Receiver {
             return Ok(Sender::unchecked(verified.ok(), request.application.as_deref()));
         }
         match verified {
-            Ok(Verified { application_id, query }) => {
-                Ok(Sender { origin: Origin::Signed, application_id, query })
+            Ok(Verified { application_id, covered_query }) => {
+                Ok(Sender { origin: Origin::Signed, application_id, covered_query })
             }
             Err(Refusal::Unsigned) => {
                 self.note_unsigned(request, received_at);

@@ -236,7 +236,7 @@ impl From<NewReply> for Reply {
 impl From<Arrival> for Webhook {
     fn from(arrival: Arrival) -> Self {
         let event = arrival.event;
-        let Delivery { endpoint, method, query, content_type, body } = event.delivery;
+        let Delivery { endpoint, method, query, covered_query: _, content_type, body } = event.delivery;
         Self {
             number: arrival.number,
             endpoint: endpoint.as_str(),

@@ -19,14 +19,14 @@ pub(super) const MAX_ROWS: usize = 128;
 
 const TABLE: Table = Table("arrivals");
 
-const COLUMNS: usize = 17;
+const COLUMNS: usize = 18;
 
 /// The statement that appends so many arrivals. The unique key decides what is a redelivery, also within the
 /// batch.
 pub(super) fn insert(rows: usize) -> String {
     format!(
-        "INSERT INTO arrivals (digest, moment, endpoint, method, query, content_type, body, application_id, origin,
-            kind, conversation_id, transferred_to, occurred_at, region, fallback_reason, received_at,
+        "INSERT INTO arrivals (digest, moment, endpoint, method, query, covered_query, content_type, body,
+            application_id, origin, kind, conversation_id, transferred_to, occurred_at, region, fallback_reason, received_at,
             last_received_at)
          VALUES {}
          ON CONFLICT (moment, digest) DO UPDATE
@@ -48,6 +48,7 @@ pub(super) fn bind(
             .bind(delivery.endpoint.as_str())
             .bind(delivery.method.as_str())
             .bind(delivery.query)
+            .bind(delivery.covered_query)
             .bind(delivery.content_type)
             .bind(delivery.body)
             .bind(arrival.application_id.map(String::from))
@@ -191,6 +192,7 @@ fn arrival(row: &SqliteRow) -> Result<Arrival, StoreError> {
                 endpoint: TABLE.parsed(row, "endpoint", Endpoint::named)?,
                 method: TABLE.parsed(row, "method", Method::named)?,
                 query: TABLE.get(row, "query")?,
+                covered_query: TABLE.get(row, "covered_query")?,
                 content_type: TABLE.get(row, "content_type")?,
                 body: TABLE.get(row, "body")?,
             },

@@ -1,16 +1,16 @@
 -- A call that was seen twice, one that was transferred, and one that was gone before it could be seen.
-INSERT INTO arrivals (number, digest, moment, endpoint, method, query, content_type, body, application_id, origin, kind,
-    conversation_id, transferred_to, occurred_at, received_at, deliveries, last_received_at)
+INSERT INTO arrivals (number, digest, moment, endpoint, method, query, covered_query, content_type, body, application_id,
+    origin, kind, conversation_id, transferred_to, occurred_at, received_at, deliveries, last_received_at)
 VALUES
-    (1, x'01', 1773051330068000, 'event', 'POST', NULL, 'application/json', CAST('{"status":"started"}' AS BLOB),
+    (1, x'01', 1773051330068000, 'event', 'POST', NULL, NULL, 'application/json', CAST('{"status":"started"}' AS BLOB),
         '0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19', 'signed', 'started', 'CON-1', NULL,
         1773051330068000, 1773051330118000, 2, 1773051331118000),
-    (2, x'02', 0, 'answer', 'GET', 'to=447700900100&uuid=a', NULL, x'', NULL, 'unverified', 'answer', 'CON-1', NULL,
+    (2, x'02', 0, 'answer', 'GET', 'to=1&to=447700900100&uuid=a', 'to=447700900100&uuid=a', NULL, x'', NULL, 'signed', 'answer', 'CON-1', NULL,
         NULL, 1773051330200000, 1, 1773051330200000),
-    (3, x'03', 1773051343800000, 'event', 'POST', NULL, 'application/json', CAST('{"type":"transfer"}' AS BLOB),
+    (3, x'03', 1773051343800000, 'event', 'POST', NULL, NULL, 'application/json', CAST('{"type":"transfer"}' AS BLOB),
         '0f3b6a52-9c1d-4e87-b2a4-61d0c7f58e19', 'signed', 'transfer', 'CON-1', 'CON-2',
         1773051343800000, 1773051343850000, 1, 1773051343850000),
-    (4, x'04', 0, 'event', 'POST', NULL, NULL, x'7b7d', NULL, 'unverified', 'unknown', NULL, NULL,
+    (4, x'04', 0, 'event', 'POST', NULL, NULL, NULL, x'7b7d', NULL, 'unverified', 'unknown', NULL, NULL,
         NULL, 1773051350000000, 1, 1773051350000000);
 
 INSERT INTO fetches (conversation_id, application_id, due_at, leased_until, asked, failures, failing_since, trouble,

@@ -72,6 +72,7 @@ pub fn arrival(id: &str, second: i64) -> NewArrival {
             endpoint: Endpoint::Event,
             method: Method::Post,
             query: None,
+            covered_query: None,
             content_type: Some("application/json".to_owned()),
             body: format!("{id} {second}").into_bytes(),
         },
