@@ -4,6 +4,7 @@ mod acceptor;
 mod activity;
 mod bounds;
 mod open_connections;
+mod tracked_bodies;
 mod tracked_stream;
 
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response, Uri};
 use axum::response::IntoResponse;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,9 +29,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::acceptor::Acceptor;
-use self::activity::{Activity, AnswerBody};
+use self::activity::Activity;
 pub use self::bounds::Bounds;
 use self::open_connections::OpenConnections;
+use self::tracked_bodies::{AnswerBody, CurrentRequest, RequestBody};
 use self::tracked_stream::TrackedStream;
 use super::problem::Problem;
 
@@ -142,16 +144,17 @@ impl Connection {
             request.extensions_mut().insert(stalled.clone());
             let (router, activity) = (router.clone(), Arc::clone(&activity));
             async move {
-                if !activity.begin() {
+                let Some(number) = activity.begin(!request.body().is_end_stream()) else {
                     // The task is about to be ended.
                     return std::future::pending().await;
-                }
+                };
+                let current = CurrentRequest { activity, number };
                 let answer: Response<Body> = if length(request.uri()) > MAX_URL_BYTES {
                     Problem::url_too_long(MAX_URL_BYTES).into_response()
                 } else {
-                    router.call(request).await?
+                    router.call(request.map(|body| RequestBody::new(body, current.clone()))).await?
                 };
-                Ok::<_, std::convert::Infallible>(answer.map(|body| AnswerBody::new(body, activity)))
+                Ok::<_, std::convert::Infallible>(answer.map(|body| AnswerBody::new(body, current)))
             }
         });
         let connection = http1::Builder::new()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::routing::get;
+use axum::routing::{any, get, post};
 use conversationd::http::serve::{Bounds, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -150,6 +150,83 @@ async fn a_connection_beyond_the_bound_waits_where_all_are_at_work() {
     go.notify_one();
     assert!(reply(&mut busy, "done").await.starts_with("HTTP/1.1 200"));
     assert!(reply(&mut waiting, "hello").await.starts_with("HTTP/1.1 200"));
+}
+
+/// A request whose body does not come.
+const HEAD_ALONE: &str = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n";
+
+/// Answers a `POST` when it has the whole of it.
+fn taking() -> Router {
+    hello().route("/", post(async |body: String| format!("took {body}")))
+}
+
+#[tokio::test]
+async fn requests_whose_bodies_do_not_come_give_way_after_idle_connections() {
+    let server = serve(Bounds { connections: 2, ..LAX }, taking()).await;
+    let mut first = connect(server.address, HEAD_ALONE).await;
+    let mut idle = connect(server.address, REQUEST).await;
+    reply(&mut idle, "hello").await;
+    let mut third = connect(server.address, HEAD_ALONE).await;
+    assert_eq!(rest(&mut idle).await, "", "the idle one goes first");
+    let mut whole = connect(server.address, REQUEST).await;
+    assert!(reply(&mut whole, "hello").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(rest(&mut first).await, "", "the one that began first goes first");
+    third.write_all(b"12345").await.unwrap();
+    assert!(reply(&mut third, "took 12345").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_body_that_comes_byte_by_byte_keeps_no_place() {
+    let server = serve(Bounds { connections: 1, ..LAX }, taking()).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n";
+    let mut dripping = connect(server.address, head).await;
+    let mut whole = connect(server.address, REQUEST).await;
+    let drip = async {
+        let mut turns = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            turns.tick().await;
+            if dripping.write_all(b"x").await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let told = tokio::select! {
+        () = drip => unreachable!("it never ends"),
+        told = reply(&mut whole, "hello") => told,
+    };
+    assert!(told.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_request_that_is_whole_or_pipelined_is_not_closed_for_another() {
+    for request in [
+        "POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n12345",
+        // The handler wants nothing of it.
+        "POST /unread HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /unread HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\nPOST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n12345",
+    ] {
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, goes) = (begun.clone(), go.clone());
+        let work = async move || {
+            begins.notify_one();
+            goes.notified().await;
+            "done"
+        };
+        let unread = work.clone();
+        let router = hello()
+            .route("/slow", post(async move |_: String| work().await))
+            .route("/unread", any(async move || unread().await));
+        let server = serve(Bounds { connections: 1, ..LAX }, router).await;
+        let mut busy = connect(server.address, request).await;
+        tokio::time::timeout(PATIENCE, begun.notified()).await.expect("it is worked on");
+        let mut waiting = connect(server.address, REQUEST).await;
+        let early = tokio::time::timeout(Duration::from_secs(2), waiting.readable()).await;
+        assert!(early.is_err(), "{request}: nobody is closed in the middle of a request");
+        go.notify_one();
+        assert!(reply(&mut busy, "done").await.starts_with("HTTP/1.1 200"), "{request}");
+        assert!(reply(&mut waiting, "hello").await.starts_with("HTTP/1.1 200"), "{request}");
+    }
 }
 
 /// An answer that never ends, and a sign when it is given up.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -90,6 +91,22 @@ async fn idle_connections_take_nothing_from_calls_with_few_descriptors() {
         assert!(!log.contains("\"ERROR\""), "{descriptors}: {log}");
         drop(crowd);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_without_bodies_take_nothing_from_calls_with_few_descriptors() {
+    let place = place().await;
+    let _process = place.start("ulimit -n 256");
+    let head = "POST /webhooks/event HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+                content-length: 1000\r\n\r\n";
+    let crowd = (0..400).map(|_| {
+        let mut client = TcpStream::connect(("127.0.0.1", place.public)).unwrap();
+        client.write_all(head.as_bytes()).unwrap();
+        client
+    });
+    let _crowd: Vec<TcpStream> = crowd.collect();
+    let played = tokio::time::timeout(PATIENCE, place.vonage.play(&Call::tutorial(), Pace::AtOnce)).await;
+    assert!(played.unwrap().is_accepted(), "webhooks are taken: {}", log(place.directory.path()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,9 @@ pub struct Bounds {
     pub head_timeout: Duration,
     /// How long a client may take nothing of an answer that waits for it. Then its connection is closed.
     pub write_timeout: Duration,
-    /// Connections at one time. One more closes the one that has been idle longest, or else the one whose client has
-    /// read nothing longest; where all are at work, it waits.
+    /// Connections at one time. One more closes the one that has been idle longest, or else the one whose request's body
+    /// has been on its way longest, or else the one whose client has read nothing longest; where all are at work, it
+    /// waits.
     pub connections: usize,
     /// Whether a request goes on when its client has closed its side: what a webhook brings is kept, and a query is
     /// not worth answering.

@@ -39,8 +39,8 @@ impl OpenConnections {
         has_room
     }
 
-    /// Closes the connection that has been idle longest or, where none is idle, the one whose client has read nothing
-    /// of its answer longest.
+    /// Closes the connection that has been idle longest or, where none is idle, the one whose request's body has been on
+    /// its way longest; where there is none either, the one whose client has read nothing of its answer longest.
     pub(super) fn close_one(&mut self) {
         loop {
             let claims =
@@ -50,8 +50,14 @@ impl OpenConnections {
             if connection.activity.evict(claim) {
                 connection.task.abort();
                 self.open.remove(&id);
-                if let Claim::Stalled(_) = claim {
-                    tracing::debug!("a connection whose client does not read was closed for another");
+                match claim {
+                    Claim::Idle(_) => {}
+                    Claim::Receiving(_) => {
+                        tracing::debug!("a connection whose request does not come was closed for another");
+                    }
+                    Claim::Stalled(_) => {
+                        tracing::debug!("a connection whose client does not read was closed for another");
+                    }
                 }
                 return;
             }
