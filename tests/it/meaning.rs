@@ -369,6 +369,35 @@ async fn an_instant_that_is_none_is_that_of_receipt_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_status_of_an_event_without_an_instant_is_that_of_receipt_and_told_once() {
+    let daemon = unsigned().await;
+    for (number, timestamp) in [json!("garbage"), json!(null), json!("")].into_iter().enumerate() {
+        let (id, leg) = (format!("CON-{number}"), format!("leg-{number}"));
+        let path = format!("/v0.3/conversations/{id}");
+        let update = |event_id: usize, status: &str| {
+            json!({
+                "id": event_id, "type": "leg:status:update", "timestamp": timestamp,
+                "body": {"leg_id": leg, "status": status},
+            })
+        };
+        let events = json!({"_embedded": {"events": [update(1, "answered"), update(2, "completed")]}});
+        daemon.vonage.serve_document(&path, 200, json!({"id": id, "sequence_number": 2}).to_string());
+        daemon.vonage.serve_document(&format!("{path}/events"), 200, events.to_string());
+        post(&daemon, "/webhooks/event", &event(&id, &leg, "started", &json!({}))).await;
+        let told = daemon.wait_for(&id, |one| one["state"] == "ended").await;
+        let statuses = told["legs"][0]["statuses"].as_array().unwrap();
+        let statuses: Vec<_> = statuses.iter().map(|told| (&told["status"], &told["at_source"])).collect();
+        let receipt = json!("receipt");
+        let expected = [json!("started"), json!("answered"), json!("completed")];
+        assert_eq!(
+            statuses.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
+            expected.iter().collect::<Vec<_>>()
+        );
+        assert!(statuses[1..].iter().all(|(_, source)| **source == receipt), "{timestamp}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn an_instant_far_off_hides_no_other_call_and_keeps_none_live() {
     let (world, clock) = standing_still_at("2026-03-09T10:15:30Z");
     let daemon = World { signatures: "off", ..world }.start().await;

@@ -159,12 +159,10 @@ impl<'a> Told<'a> {
     }
 
     fn add_event(&mut self, status: &str, at: Option<Timestamp>, event: &EventTold) {
-        // One without a time would be another status each time it is told.
-        let Some(at) = at else { return };
         let status = LegStatus {
             status: status.to_ascii_lowercase(),
-            at,
-            at_source: AtSource::Timestamp,
+            at: at.unwrap_or(event.known.at),
+            at_source: AtSource::of(at),
             detail: None,
         };
         self.add(Entry { status, teller: Teller::Event, moved: None, known_at: event.known.at });

@@ -111,8 +111,11 @@ impl Entry {
                     && self.says_what(kept)
                     && self.status.detail == kept.status.detail
             }
+            // Without a time of its own it is the same each time it is told.
             Teller::Event => {
-                self.says_what(kept) && self.status.at.duration_since(kept.status.at).abs() < SAME
+                let is_untimed = self.status.at_source == AtSource::Receipt;
+                self.says_what(kept)
+                    && (is_untimed || self.status.at.duration_since(kept.status.at).abs() < SAME)
             }
         }
     }
@@ -153,7 +156,10 @@ fn finality(status: &str) -> Finality {
 impl Statuses {
     /// Puts together what was told.
     pub(super) fn of(mut told: Vec<Entry>) -> Self {
-        told.sort_by_cached_key(|entry| (entry.teller, sort_key(&entry.status), entry.moved, entry.known_at));
+        told.sort_by_cached_key(|entry| {
+            let is_untimed = entry.status.at_source == AtSource::Receipt;
+            (entry.teller, is_untimed, sort_key(&entry.status), entry.moved, entry.known_at)
+        });
         let mut kept: Vec<Entry> = Vec::new();
         for entry in told {
             if !kept.iter().any(|known| entry.repeats(known)) {
