@@ -4,6 +4,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::limited_file::{self, MAX_CONFIGURATION_BYTES};
 use super::{DEFAULT_FILE, Environment, Faults};
 
 /// The prefix of variables that stand for a key.
@@ -63,8 +64,8 @@ pub(super) fn effective(source: Option<&Path>, environment: &Environment, faults
 
 fn read(source: &Path, faults: &mut Faults) -> Table {
     let place = source.display().to_string();
-    let text = match std::fs::read_to_string(source) {
-        Ok(text) => text,
+    let text = match limited_file::read(source, MAX_CONFIGURATION_BYTES) {
+        Ok(content) => String::from_utf8_lossy(&content.bytes).into_owned(),
         Err(error) => {
             faults.add(place, format!("cannot be read: {error}"));
             return Table::new();

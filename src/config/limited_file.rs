@@ -11,6 +11,9 @@ pub(super) const MAX_SECRET_BYTES: u64 = 64 * 1024;
 /// The largest NCCO. Real ones are some kilobytes; what is larger would hold up each call.
 pub(super) const MAX_NCCO_BYTES: u64 = 1024 * 1024;
 
+/// The largest configuration. The shipped one is some kilobytes.
+pub(super) const MAX_CONFIGURATION_BYTES: u64 = 1024 * 1024;
+
 /// What a file holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Content {

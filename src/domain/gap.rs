@@ -48,6 +48,16 @@ impl Gap {
         self.began_at <= to && self.ended_at.is_none_or(|ended_at| from <= ended_at)
     }
 
+    /// Whether one of these is the same gap, as far as it is known.
+    #[must_use]
+    pub fn is_among(&self, gaps: &[Self]) -> bool {
+        gaps.iter().any(|gap| {
+            gap.cause == self.cause
+                && gap.application_id == self.application_id
+                && gap.began_at == self.began_at
+        })
+    }
+
     /// Whether it concerns the conversations of `application`. Where that is not known it may.
     #[must_use]
     pub fn concerns(&self, application: Option<&ApplicationId>) -> bool {

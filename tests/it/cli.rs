@@ -247,6 +247,10 @@ fn files_that_would_fail_every_webhook_are_told_of_before_any_comes() {
     let secret = fs::read_to_string(file("signature.secret")).unwrap();
     for (content, told) in [
         (format!("\u{feff}{secret}"), "byte order mark"),
+        (format!("\u{200b}{secret}"), "a character that nobody sees"),
+        (format!("{secret}\u{200d}"), "a character that nobody sees"),
+        (format!("SIGNATURE_SECRET={secret}"), "NAME=value"),
+        (format!("secret = {secret}"), "NAME=value"),
         (format!("\"{secret}\"\n"), "quotes"),
         (format!("{secret}\n{secret}\n"), "name two files"),
     ] {

@@ -101,6 +101,9 @@ async fn a_locked_store_silences_neither_the_watchdog_nor_readiness() {
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{told}");
             assert!(began.elapsed() < READINESS_IN_TIME, "{:?}", began.elapsed());
         }
+        // The store cannot be told of it; whoever asks is.
+        let lasting = |gaps: &str| gaps.contains(r#""cause":"store""#) && gaps.contains(r#""ended_at":null"#);
+        service.wait_for("/v1/gaps", |_, gaps| lasting(gaps)).await;
     };
     let watched = tokio::task::spawn_blocking(move || {
         let began = Instant::now();

@@ -10,6 +10,7 @@ use super::Section;
 use crate::config::limited_file::{self, MAX_SECRET_BYTES};
 use crate::config::{Application, Environment, Faults, SignaturePolicy, Signed};
 use crate::domain::ids::ApplicationId;
+use crate::domain::visible::visible;
 use crate::vonage::token::TokenMint;
 
 /// The key of the signature secrets' files.
@@ -178,9 +179,22 @@ fn secret_in(bytes: Vec<u8>) -> Result<SecretString, &'static str> {
         )
     } else if secret.chars().count() > 1 && ends.all(|end| QUOTES.contains(&end)) {
         Err("stands in quotes, which would be a part of the secret: remove them")
+    } else if is_assignment(secret) {
+        Err("holds NAME=value: it must hold the signature secret alone, without a name before it")
+    } else if visible(secret) != secret {
+        Err("holds a character that nobody sees: type the secret anew")
     } else {
         Ok(secret.to_owned().into())
     }
+}
+
+/// As in a file of environment variables.
+fn is_assignment(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(name, value)| {
+        let is_of_name = |character: char| character.is_ascii_alphabetic() || character == '_';
+        // A secret may end in the signs that fill up Base64.
+        !value.trim_matches('=').is_empty() && !name.is_empty() && name.trim_end().chars().all(is_of_name)
+    })
 }
 
 /// What people put around a text.

@@ -443,11 +443,19 @@ impl Store for SqliteStore {
     }
 
     async fn gaps(&self, limit: u32, after: Option<GapPosition>) -> Result<Vec<Gap>, StoreError> {
-        gaps::list(&mut *self.ask().await?, limit, after).await
+        let is_first_page = after.is_none();
+        let mut gaps = gaps::list(&mut *self.ask().await?, limit, after).await?;
+        if let Some(lasting) = self.refusals.gap().filter(|gap| is_first_page && !gap.is_among(&gaps)) {
+            gaps.insert(0, lasting);
+            gaps.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        Ok(gaps)
     }
 
     async fn gaps_between(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Gap>, StoreError> {
-        gaps::between(&mut *self.ask().await?, from, to).await
+        let mut gaps = gaps::between(&mut *self.ask().await?, from, to).await?;
+        gaps.extend(self.refusals.gap().filter(|gap| gap.touches(from, to) && !gap.is_among(&gaps)));
+        Ok(gaps)
     }
 
     async fn keep_listed(&self, list: CallList) -> Result<Discovery, StoreError> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{StoreError, gaps};
-use crate::domain::gap::Cause;
+use crate::domain::gap::{Cause, Gap};
 
 /// How long after an arrival was refused the store counts as not ready. A little may still fit where a webhook
 /// did not: what was refused lately says more than a trial does.
@@ -50,6 +50,14 @@ impl Refusals {
     /// Whether an arrival was refused a moment ago.
     pub(super) fn are_recent(&self) -> bool {
         self.outage().is_some_and(|outage| outage.is_recent())
+    }
+
+    /// The gap that the store cannot be told of while it fails, for those who ask meanwhile.
+    pub(super) fn gap(&self) -> Option<Gap> {
+        let outage = self.untold()?;
+        let Outage { began_at, ended_at, .. } = outage;
+        // Behind every gap that the store has.
+        Some(Gap { id: i64::MAX, cause: Cause::Store, began_at, ended_at, application_id: None })
     }
 
     /// What the store is to be told.
