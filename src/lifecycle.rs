@@ -272,7 +272,7 @@ impl ReloadSignal {
 /// What systemd is told of the daemon (`sd_notify(3)`). Without systemd nothing happens.
 #[derive(Debug, Clone, Copy)]
 pub enum Status {
-    /// The schema is migrated and both listeners are bound.
+    /// Both listeners answer. The store is open and its schema migrated, or it is still waited for.
     Ready,
     /// The configuration is read again. [`Status::Ready`] follows.
     Reloading,
