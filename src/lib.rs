@@ -37,6 +37,10 @@
 //! counted there. What is not believed, or cannot be read or stored, [`flow::refusals`] tells the log of;
 //! where it was plainly ours, [`flow::rejection_gaps`] makes it a gap.
 //!
+//! The listeners answer before the store is open: it is in a [slot](store::slot) until then, and where it is locked or
+//! its disk is full, calls get their NCCO and are stored later. What waits for the store is bounded in bytes, and goes on
+//! in a task of its own, whether or not the sender still waits.
+//!
 //! Where another application decides, [`flow::forward`] passes the stored webhook on to it and judges its reply;
 //! [`http::webhooks`] passes that back, or the daemon's own in its place. What a call was given is kept behind the
 //! reply, with [`store::Store::reply`].
@@ -52,6 +56,10 @@
 //! failed: not known yet, token refused, unreachable. A pure function decides from that, and from whether the
 //! call is over, when to try again; the store writes finding and decision in one transaction. After a crash
 //! the row is simply still due.
+//!
+//! What fails for more than one conversation is noticed by [`flow::outage`], work on the store that fails for a while by
+//! [`flow::stall`], and a clock that was set by [`flow::clock_steps`]; the [heartbeat](flow::heartbeat) makes gaps of
+//! them. A rate limit holds back [one API of one application](vonage::hold).
 //!
 //! # A reader asks
 //!
