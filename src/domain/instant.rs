@@ -20,6 +20,12 @@ pub fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(LAST).min(LAST)
 }
 
+/// So long before `at`, or the first instant there is.
+#[must_use]
+pub fn earlier(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
 /// The longest call that Vonage carries.
 pub const LONGEST_CALL: SignedDuration = SignedDuration::from_hours(24);
 

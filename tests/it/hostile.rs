@@ -165,6 +165,33 @@ async fn no_text_of_a_query_ends_the_daemon() {
     told_of_others(&daemon, "CON-other").await;
 }
 
+#[tokio::test]
+async fn no_list_in_an_event_keeps_the_daemon_from_others() {
+    let daemon = World { signatures: "off", ..World::default() }.start().await;
+    let legs: Vec<String> = (0..25_000).map(|number| format!("{number:x}-")).collect();
+    let joined = json!({
+        "type": "member:joined", "id": 1, "conversation_id": "CON-legs", "from": "MEM-1",
+        "timestamp": "2026-03-09T10:15:30Z", "body": {"channel": {"id": "leg-1", "leg_ids": legs}},
+    });
+    // Of each second one, so that none is another's.
+    let history =
+        (0..4500).map(|number| json!({"status": "s", "date": (1_773_051_330 + 4 * number).to_string()}));
+    let history: Vec<Value> = history.collect();
+    let update = |id: i64| {
+        json!({
+            "type": "leg:status:update", "id": id, "conversation_id": "CON-statuses",
+            "body": {"leg_id": "leg-1", "statusHistory": history},
+        })
+    };
+    for body in [joined, update(1), update(2)] {
+        bear(&daemon, "/webhooks/rtc", vec![body.to_string()], &[204]).await;
+    }
+    told_of_others(&daemon, "CON-other").await;
+    let count = |told: &Value, list: &str| told[list].as_array().map_or(0, Vec::len);
+    daemon.wait_for("CON-legs", |told| count(told, "legs") >= 25_000).await;
+    daemon.wait_for("CON-statuses", |told| count(&told["legs"][0], "statuses") >= 4500).await;
+}
+
 /// An ordinary call is taken and told.
 async fn told_of_others(daemon: &TestDaemon, conversation: &str) {
     let event = json!({"conversation_uuid": conversation, "uuid": "leg-9", "status": "ringing"}).to_string();

@@ -1,7 +1,7 @@
 //! The legs of a conversation: what webhooks, events and the list of calls tell of them, and which the members
 //! name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
@@ -76,8 +76,15 @@ pub(super) fn accounts(reading: &Reading<'_>, members: &[Member]) -> Vec<LegAcco
             }
         }
     }
+    let mut holders: HashMap<&LegId, &Member> = HashMap::new();
+    for member in members {
+        for leg in &member.leg_ids {
+            holders.entry(leg).or_insert(member);
+        }
+    }
+    let told = told.into_iter().map(|(id, told)| (holders.get(&id).copied(), id, told));
     let mut accounts: Vec<LegAccount> =
-        told.into_iter().map(|(id, told)| told.account(id, members, reading.last_heard_at)).collect();
+        told.map(|(holder, id, told)| told.account(id, holder, reading.last_heard_at)).collect();
     accounts.extend(unannounced.into_values().map(super::listed::account));
     accounts.sort_by_key(|account| (account.began_at.is_none(), account.began_at, account.leg.id.clone()));
     accounts
@@ -180,9 +187,9 @@ impl<'a> Told<'a> {
         self.entries.push(entry);
     }
 
-    fn account(mut self, id: LegId, members: &[Member], heard: Option<Timestamp>) -> LegAccount {
+    /// `member` is whose leg it is.
+    fn account(mut self, id: LegId, member: Option<&Member>, heard: Option<Timestamp>) -> LegAccount {
         self.sort();
-        let member = members.iter().find(|member| member.leg_ids.contains(&id));
         let own = member.and_then(|member| member.channel.as_ref());
         let channel = own.filter(|channel| channel.id.as_ref() == Some(&id)).or(self.channels.first());
         let listed = self.listed;

@@ -1,6 +1,6 @@
 //! Who took part: every version's members and every event's, put together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -22,6 +22,8 @@ struct Account {
     name: Option<String>,
     channel: Option<Channel>,
     leg_ids: Vec<LegId>,
+    /// The same: one event may name thousands.
+    known_legs: HashSet<LegId>,
     words: Vec<Word>,
 }
 
@@ -219,7 +221,7 @@ impl Account {
 
     fn add_legs(&mut self, leg_ids: Vec<LegId>) {
         for leg in leg_ids {
-            if !self.leg_ids.contains(&leg) {
+            if self.known_legs.insert(leg.clone()) {
                 self.leg_ids.push(leg);
             }
         }

@@ -1,10 +1,13 @@
 //! From when to when each member took part. Few conversations tell that a member left: an ordinary one is gone by
 //! then. Its legs' ends say it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::legs::LegAccount;
 use crate::domain::conversation::{Ending, Member};
+use crate::domain::ids::LegId;
 use crate::domain::instant::credible;
 use crate::domain::statement::LeftSource;
 
@@ -18,8 +21,11 @@ struct LegEnd<'a> {
 /// no leg is known to have ended is gone since the call's last leg ended.
 pub(super) fn complete(members: &mut [Member], legs: &[LegAccount], ending: Ending) {
     let of_call = last_end(legs.iter());
+    let by_id: HashMap<&LegId, &LegAccount> = legs.iter().map(|account| (&account.leg.id, account)).collect();
     for member in members {
-        let own: Vec<&LegAccount> = legs.iter().filter(|account| is_leg_of(member, account)).collect();
+        let connected = member.channel.as_ref().and_then(|channel| channel.id.as_ref());
+        let own = member.leg_ids.iter().chain(connected);
+        let own: Vec<&LegAccount> = own.filter_map(|leg| by_id.get(leg).copied()).collect();
         let is_connected = own.iter().any(|account| account.ending == Ending::Open);
         let of_own = last_end(own.into_iter());
         if member.left_at.is_some() {
@@ -41,12 +47,6 @@ fn last_end<'a>(legs: impl Iterator<Item = &'a LegAccount>) -> Option<LegEnd<'a>
     let ended = legs.filter(|account| account.ending != Ending::Open);
     let ends = ended.filter_map(|leg| Some(LegEnd { at: leg.ended_at?, leg }));
     ends.max_by(|one, other| (one.at, &one.leg.leg.id).cmp(&(other.at, &other.leg.leg.id)))
-}
-
-fn is_leg_of(member: &Member, account: &LegAccount) -> bool {
-    let id = &account.leg.id;
-    let channel = member.channel.as_ref().and_then(|channel| channel.id.as_ref());
-    member.leg_ids.contains(id) || channel == Some(id)
 }
 
 /// Whether it is told that the member left, but not when.

@@ -1,10 +1,12 @@
 //! One member's states: everything that was told of them, put together.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::reading::{EventSource, Known};
 use crate::domain::conversation::MemberState;
-use crate::domain::instant::credible;
+use crate::domain::instant::{self, credible};
 use crate::domain::statement::LeftSource;
 
 /// How much later than what it tells of an event may be made.
@@ -50,10 +52,7 @@ impl Word {
 /// The states that are told, by time, each once and from whoever told first.
 pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
     // Who told it first may have been less exact than another.
-    let is_exact = |word: &&Word| {
-        let same = |other: &&Word| other.state == word.state && other.at == word.at;
-        word.at.is_some() && told.iter().filter(same).any(|other| other.manner == Manner::Exact)
-    };
+    let times = Times::of(told);
     let mut words: Vec<&Word> = told.iter().collect();
     words.sort_by_key(|word| {
         // What was switched is told as such, though its setting may have been told before.
@@ -62,7 +61,7 @@ pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
     });
     words.dedup_by(|later, first| later.state == first.state && later.at == first.at);
     let (sounds, mut words): (Vec<&Word>, Vec<&Word>) = words.into_iter().partition(|word| word.is_sound());
-    words.retain(|word| !told.iter().any(|other| says_better(other, word)) || is_exact(word));
+    words.retain(|word| times.is_exact(word) || !times.say_better(word));
     words.extend(changes(&sounds));
     words.sort_by_key(|word| (word.at.is_none(), word.at, rank(&word.state), &word.state));
     words
@@ -76,17 +75,36 @@ pub(super) fn states(told: &[Word]) -> Vec<MemberState> {
         .collect()
 }
 
-/// A state without a time says nothing that the same state with a time does not say better, and one with the
-/// time of its event nothing that the same state with its own does not.
-fn says_better(better: &Word, word: &Word) -> bool {
-    let (Some(better_at), true) = (better.at, better.state == word.state) else { return false };
-    match word.at {
-        None => true,
-        Some(at) => {
-            let later = at.duration_since(better_at);
-            let is_near = SignedDuration::ZERO < later && later <= MADE_LATER;
-            word.manner == Manner::Nearly && better.manner == Manner::Exact && is_near
+/// When each state was, as far as it is told. Looked up and not searched: a long call has thousands of words.
+struct Times<'a> {
+    timed: HashSet<&'a str>,
+    /// The times that are the state's own and not its event's.
+    exact: HashMap<&'a str, BTreeSet<Timestamp>>,
+}
+
+impl<'a> Times<'a> {
+    fn of(told: &'a [Word]) -> Self {
+        let mut times = Self { timed: HashSet::new(), exact: HashMap::new() };
+        for (word, at) in told.iter().filter_map(|word| Some((word, word.at?))) {
+            times.timed.insert(&word.state);
+            if word.manner == Manner::Exact {
+                times.exact.entry(&word.state).or_default().insert(at);
+            }
         }
+        times
+    }
+
+    fn is_exact(&self, word: &Word) -> bool {
+        word.at.is_some_and(|at| self.exact.get(&*word.state).is_some_and(|exact| exact.contains(&at)))
+    }
+
+    /// A state without a time says nothing that the same state with a time does not say better, and one with the
+    /// time of its event nothing that the same state with its own does not.
+    fn say_better(&self, word: &Word) -> bool {
+        let Some(at) = word.at else { return self.timed.contains(&*word.state) };
+        let mut near = self.exact.get(&*word.state).into_iter();
+        word.manner == Manner::Nearly
+            && near.any(|exact| exact.range(instant::earlier(at, MADE_LATER)..at).next().is_some())
     }
 }
 

@@ -1,5 +1,7 @@
 //! One leg's statuses: everything that was told of them, put together; and whether they end the leg.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::conversation::{Ending, LegStatus};
@@ -37,7 +39,7 @@ pub(super) enum Teller {
 }
 
 /// Which way a leg was transferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Moved {
     /// To another conversation.
     Away,
@@ -93,31 +95,53 @@ impl Entry {
         finality(&self.status.status)
     }
 
-    fn says_what(&self, other: &Self) -> bool {
-        self.status.status == other.status.status
-            && self.moved == other.moved
-            && (self.moved.is_none() || self.status.detail == other.status.detail)
+    /// What it says, whenever that was; with the other conversation of a transfer.
+    fn what(&self) -> What {
+        (self.status.status.clone(), self.moved, self.status.detail.clone().filter(|_| self.moved.is_some()))
     }
+}
 
-    /// Whether it says nothing that `kept`, which is trusted more or came first, does not say.
-    fn repeats(&self, kept: &Self) -> bool {
-        if self.status == kept.status && self.moved == kept.moved {
-            return true;
-        }
-        match self.teller {
+/// A status, which way it moved the leg, and the conversation at the other end of that.
+type What = (String, Option<Moved>, Option<String>);
+
+/// With which words something was told, by Vonage's time.
+type ByTime = BTreeMap<Timestamp, HashSet<(AtSource, Option<String>)>>;
+
+/// What was kept so far. Looked up and not searched: one event may list thousands of statuses.
+#[derive(Default)]
+struct Heard {
+    times: HashMap<What, ByTime>,
+    details: HashSet<(What, Option<String>)>,
+}
+
+impl Heard {
+    /// Keeps an entry if it says something that nothing which is trusted more, or came first, says.
+    fn is_news(&mut self, entry: &Entry) -> bool {
+        let (what, detail) = (entry.what(), entry.status.detail.clone());
+        let at = entry.status.at;
+        let times = self.times.entry(what.clone()).or_default();
+        let told_so = (entry.status.at_source, detail.clone());
+        let is_known = times.get(&at).is_some_and(|told| told.contains(&told_so));
+        let is_repeated = match entry.teller {
             Teller::Webhook => false,
             Teller::Fallback => {
-                self.status.at_source == AtSource::Receipt
-                    && self.says_what(kept)
-                    && self.status.detail == kept.status.detail
+                entry.status.at_source == AtSource::Receipt
+                    && self.details.contains(&(what.clone(), detail.clone()))
             }
             // Without a time of its own it is the same each time it is told.
             Teller::Event => {
-                let is_untimed = self.status.at_source == AtSource::Receipt;
-                self.says_what(kept)
-                    && (is_untimed || self.status.at.duration_since(kept.status.at).abs() < SAME)
+                let is_untimed = entry.status.at_source == AtSource::Receipt;
+                let mut near = times.range(instant::earlier(at, SAME)..=instant::later(at, SAME));
+                let mut is_near = || near.any(|(other, _)| at.duration_since(*other).abs() < SAME);
+                if is_untimed { !times.is_empty() } else { is_near() }
             }
+        };
+        if is_known || is_repeated {
+            return false;
         }
+        times.entry(at).or_default().insert(told_so);
+        self.details.insert((what, detail));
+        true
     }
 }
 
@@ -161,8 +185,9 @@ impl Statuses {
             (entry.teller, is_untimed, sort_key(&entry.status), entry.moved, entry.known_at)
         });
         let mut kept: Vec<Entry> = Vec::new();
+        let mut heard = Heard::default();
         for entry in told {
-            if !kept.iter().any(|known| entry.repeats(known)) {
+            if heard.is_news(&entry) {
                 kept.push(entry);
             }
         }
