@@ -79,6 +79,13 @@ pub enum StoreError {
     },
 }
 
+/// The bytes of bodies at which a list of arrivals stops being read: its memory must not depend on how large each is.
+pub const PORTION_BYTES: u32 = 1024 * 1024;
+
+/// The members, states, legs and statuses at which a list of conversations stops being read: a conference may have
+/// thousands.
+pub const PORTION_PARTS: u32 = 8192;
+
 /// Where a list goes on: behind the conversation with this key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -179,7 +186,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn append(&self, arrival: NewArrival) -> Result<(), StoreError>;
 
     /// At most `limit` arrivals that speak of a conversation, oldest first, from behind the one with the number
-    /// `after` on.
+    /// `after` on; fewer where they are large: no more than it takes to have [`PORTION_BYTES`] of bodies.
     async fn arrivals_after(
         &self,
         id: &ConversationId,
@@ -188,7 +195,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Arrival>, StoreError>;
 
     /// At most `limit` arrivals, whatever they speak of, newest first, from behind the one with the number `after`
-    /// on.
+    /// on; fewer where they are large: no more than it takes to have [`PORTION_BYTES`] of bodies.
     async fn newest_arrivals(&self, limit: u32, after: Option<i64>) -> Result<Vec<Arrival>, StoreError>;
 
     /// Keeps what a webhook was replied to with. Replies of a moment are written together: this takes a little
@@ -282,7 +289,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     // --- reading
 
-    /// A page of the conversations that `filter` lets through at `now`.
+    /// A page of the conversations that `filter` lets through at `now`; fewer where they are large: no more than it takes
+    /// to have [`PORTION_PARTS`] members, states, legs and statuses.
     async fn conversations(
         &self,
         filter: &Filter,

@@ -10,7 +10,11 @@ use std::time::Duration;
 use conversationd::config::Reading;
 use conversationd::daemon;
 use conversationd::domain::clock::{Clock, SystemClock};
+use conversationd::domain::filter::Filter;
 use conversationd::http::serve::{Bounds, Server};
+use conversationd::store::Page;
+use futures_util::future::join_all;
+use jiff::Timestamp;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -79,6 +83,41 @@ async fn a_page_of_large_bodies_ends_early_and_the_next_goes_on() {
     let lines = daemon.get("/v1/webhooks?format=ndjson").await;
     assert_eq!(lines.text.lines().count(), 30);
     assert_eq!(daemon.get("/v1/webhooks?format=csv").await.text.lines().count(), 31);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portion_is_read_by_its_bytes_and_parts_and_nothing_is_left_out() {
+    let webhooks = "max_body_bytes = 16777216";
+    let daemon = World { signatures: "off", webhooks, ..World::default() }.start().await;
+    for number in 0..4 {
+        assert_eq!(daemon.post_event(event(number, 900_000)).await.status, 204);
+    }
+    let store = daemon.store().await;
+    let read = store.newest_arrivals(250, None).await.unwrap();
+    assert_eq!(read.len(), 2, "a MiB and the one that reaches it");
+    assert_eq!(store.newest_arrivals(250, Some(read[1].number)).await.unwrap().len(), 2);
+    // A conference with more legs and statuses than are read at one time; it is the newest, and so the first.
+    for hundred in 0..42 {
+        let legs = (0..100).map(|leg| {
+            let leg = format!("leg-{hundred}-{leg}");
+            json!({"conversation_uuid": "CON-A", "uuid": leg, "status": "started"}).to_string()
+        });
+        let replies = join_all(legs.map(|leg| daemon.post_event(leg))).await;
+        assert!(replies.iter().all(|reply| reply.status == 204));
+    }
+    let complete = |list: &Value| {
+        let items = list["items"].as_array().unwrap();
+        let legs: usize = items.iter().map(|one| one["legs"].as_array().unwrap().len()).sum();
+        items.len() == 5 && legs == 4204
+    };
+    daemon.wait_for_path("/v1/conversations?limit=100", complete).await;
+    let page = Page::first(250);
+    let now = Timestamp::now();
+    let listed = store.conversations(&Filter::default(), now, &page).await.unwrap();
+    assert_eq!(listed.len(), 1, "the others are read after it");
+    assert_eq!(daemon.get("/v1/conversations?format=ndjson").await.text.lines().count(), 5);
+    assert_eq!(daemon.get("/v1/webhooks?format=csv").await.text.lines().count(), 4205);
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

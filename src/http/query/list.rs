@@ -28,6 +28,10 @@ pub(super) const MAX_LIMIT: u32 = 500;
 /// ends early.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
+/// A portion with fewer items than asked for is the last one if it has fewer bytes than this: the store returns fewer
+/// where they are large, and these have more.
+const LARGE_PORTION_BYTES: usize = 16 * 1024;
+
 /// Something that can be listed.
 pub(super) trait List: Send + Sync + 'static {
     /// What the store has.
@@ -43,7 +47,7 @@ pub(super) trait List: Send + Sync + 'static {
     /// The most items that are read at once: the memory that a list takes does not depend on how many are asked for.
     const PORTION: u32 = 250;
 
-    /// At most `limit` items from behind `after` on.
+    /// At most `limit` items from behind `after` on. Fewer are the last ones, unless they are large.
     fn items(
         &self,
         after: Option<&Self::Place>,
@@ -240,7 +244,9 @@ async fn full_page<L: List>(
         // One more than there is room for tells whether there is more.
         let wanted = (left + 1).min(L::PORTION);
         let portion = list.items(after.as_ref(), wanted).await?;
-        let is_last = portion.len() < wanted as usize;
+        let portion_bytes: usize = portion.iter().map(L::bytes).sum();
+        let is_last =
+            portion.is_empty() || (portion.len() < wanted as usize && portion_bytes < LARGE_PORTION_BYTES);
         for item in portion {
             bytes += L::bytes(&item);
             if left == 0 || (bytes > PAGE_BYTES && !items.is_empty()) {

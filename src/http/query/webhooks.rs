@@ -79,9 +79,6 @@ const COLUMNS: &[(&str, &str)] = &[
     ("body", "/body"),
 ];
 
-/// Webhooks that are read at once: each may have a body of `webhooks.max_body_bytes`.
-const PORTION: u32 = 16;
-
 /// What a webhook has beside its body and query.
 const OTHER_BYTES: usize = 600;
 
@@ -102,8 +99,6 @@ impl List for OfConversation {
     type Place = i64;
 
     const COLUMNS: &'static [(&'static str, &'static str)] = COLUMNS;
-
-    const PORTION: u32 = PORTION;
 
     async fn items(&self, after: Option<&i64>, limit: u32) -> Result<Vec<Arrival>, Problem> {
         Ok(self.query.store.arrivals_after(&self.id, after.copied().unwrap_or(0), limit).await?)
@@ -169,8 +164,6 @@ impl List for Log {
     type Place = i64;
 
     const COLUMNS: &'static [(&'static str, &'static str)] = COLUMNS;
-
-    const PORTION: u32 = PORTION;
 
     async fn items(&self, after: Option<&i64>, limit: u32) -> Result<Vec<Arrival>, Problem> {
         Ok(self.query.store.newest_arrivals(limit, after.copied()).await?)

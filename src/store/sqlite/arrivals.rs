@@ -12,6 +12,7 @@ use super::StoreError;
 use super::rows::{Table, placeholders};
 use crate::domain::arrival::{Arrival, Delivery, Endpoint, Identity, Method, NewArrival, Origin};
 use crate::domain::ids::{ApplicationId, ConversationId, Region};
+use crate::store::PORTION_BYTES;
 
 /// Rows in one insert, and so arrivals in one commit: enough for every connection of a busy hour, few enough
 /// to keep the first of them from waiting for the last.
@@ -118,16 +119,19 @@ pub(super) async fn after(
     limit: u32,
 ) -> Result<Vec<Arrival>, StoreError> {
     let rows = query(
-        "SELECT * FROM arrivals WHERE number IN (
-             SELECT number FROM mentions WHERE conversation_id = ?1 AND number > ?2
-             UNION
-             SELECT number FROM unposted WHERE conversation_id = ?1 AND number > ?2
-             ORDER BY number LIMIT ?3)
-         ORDER BY number",
+        "SELECT arrivals.* FROM (
+             SELECT number, sum(bytes) OVER (ORDER BY number) - bytes AS bytes_before FROM (
+                 SELECT number, octet_length(body) AS bytes FROM arrivals WHERE number IN (
+                     SELECT number FROM mentions WHERE conversation_id = ?1 AND number > ?2
+                     UNION
+                     SELECT number FROM unposted WHERE conversation_id = ?1 AND number > ?2
+                     ORDER BY number LIMIT ?3)))
+         JOIN arrivals USING (number) WHERE bytes_before < ?4 ORDER BY number",
     )
     .bind(id.as_str())
     .bind(after)
     .bind(limit)
+    .bind(PORTION_BYTES)
     .fetch_all(connection)
     .await?;
     rows.iter().map(arrival).collect()
@@ -139,11 +143,18 @@ pub(super) async fn newest(
     limit: u32,
     after: Option<i64>,
 ) -> Result<Vec<Arrival>, StoreError> {
-    let rows = query("SELECT * FROM arrivals WHERE number < ? ORDER BY number DESC LIMIT ?")
-        .bind(after.unwrap_or(i64::MAX))
-        .bind(limit)
-        .fetch_all(connection)
-        .await?;
+    let rows = query(
+        "SELECT arrivals.* FROM (
+             SELECT number, sum(bytes) OVER (ORDER BY number DESC) - bytes AS bytes_before FROM (
+                 SELECT number, octet_length(body) AS bytes FROM arrivals
+                 WHERE number < ?1 ORDER BY number DESC LIMIT ?2))
+         JOIN arrivals USING (number) WHERE bytes_before < ?3 ORDER BY number DESC",
+    )
+    .bind(after.unwrap_or(i64::MAX))
+    .bind(limit)
+    .bind(PORTION_BYTES)
+    .fetch_all(connection)
+    .await?;
     rows.iter().map(arrival).collect()
 }
 

@@ -1,14 +1,18 @@
 //! Conversations that a filter lets through, page by page.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{QueryBuilder, Sqlite, query_scalar};
 
 use super::queries::assembled;
-use super::{Listed, Order, Page, Position, StoreError};
+use super::rows::Table;
+use super::{Listed, Order, Page, Position, StoreError, json};
 use crate::domain::conversation::State;
 use crate::domain::filter::Filter;
 use crate::domain::number::Pattern;
+use crate::store::PORTION_PARTS;
+
+const CONVERSATIONS: Table = Table("conversations");
 
 /// Up to so many conversations are looked up one by one. If more fulfil a condition, it is quicker to walk along
 /// the list and leave out those that do not.
@@ -32,7 +36,30 @@ pub(super) async fn conversations(
     push_columns(&mut sql, filter, now);
     push_place(&mut sql, page);
     let rows = sql.build().fetch_all(&mut *connection).await?;
-    assembled(connection, &rows).await
+    let count = fitting(connection, &rows).await?;
+    assembled(connection, &rows[..count]).await
+}
+
+/// How many of these conversations have [`PORTION_PARTS`] together; one at least, if there is one.
+async fn fitting(connection: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<usize, StoreError> {
+    let id = |row| CONVERSATIONS.get::<&str>(row, "id");
+    let ids: Vec<&str> = rows.iter().map(id).collect::<Result<_, _>>()?;
+    let count: i64 = query_scalar(
+        "SELECT count(*) FROM (
+             SELECT sum(parts) OVER (ORDER BY key) - parts AS parts_before FROM (
+                 SELECT key, (SELECT count(*) FROM members WHERE conversation_id = value)
+                     + (SELECT count(*) FROM member_legs WHERE conversation_id = value)
+                     + (SELECT count(*) FROM member_states WHERE conversation_id = value)
+                     + (SELECT count(*) FROM legs WHERE conversation_id = value)
+                     + (SELECT count(*) FROM leg_statuses WHERE conversation_id = value) AS parts
+                 FROM json_each(?1)))
+         WHERE parts_before < ?2",
+    )
+    .bind(json(&ids))
+    .bind(PORTION_PARTS)
+    .fetch_one(connection)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or(rows.len()).min(rows.len()))
 }
 
 /// Conditions that an index in the order of the list helps with.
