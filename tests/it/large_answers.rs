@@ -14,7 +14,6 @@ use conversationd::domain::filter::Filter;
 use conversationd::http::serve::{Bounds, Server};
 use conversationd::store::Page;
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -112,7 +111,7 @@ async fn a_portion_is_read_by_its_bytes_and_parts_and_nothing_is_left_out() {
     };
     daemon.wait_for_path("/v1/conversations?limit=100", complete).await;
     let page = Page::first(250);
-    let now = Timestamp::now();
+    let now = SystemClock.now();
     let listed = store.conversations(&Filter::default(), now, &page).await.unwrap();
     assert_eq!(listed.len(), 1, "the others are read after it");
     assert_eq!(daemon.get("/v1/conversations?format=ndjson").await.text.lines().count(), 5);
