@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Refusals {
     /// How many the log does not know of yet, of those that it has begun to tell of. Bounded: there are as many as
     /// rejections, for each application that is served. A std mutex: never held across an await.
     untold: Mutex<HashMap<Alike, u64>>,
+    /// Requests to paths that are no webhook's, since the last summary.
+    unknown_paths: AtomicU64,
 }
 
 /// What refusals that are told together have in common, with the application, where one is known.
@@ -39,6 +42,17 @@ impl Refusals {
                 application = application.map(ApplicationId::as_str),
                 %detail,
                 "a webhook was rejected; of more such ones the number is told once a minute"
+            );
+        }
+    }
+
+    /// Says that a request came to a path that is no webhook's: at Vonage a wrong URL looks like this, and nothing else
+    /// tells of it. The path itself is a stranger's text.
+    pub fn note_unknown_path(&self) {
+        if self.unknown_paths.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "a request came to a path that is no webhook's: the URLs at Vonage end in /webhooks/answer, \
+                 /webhooks/event, /webhooks/fallback and /webhooks/rtc; of more such ones the number is told once a minute"
             );
         }
     }
@@ -68,6 +82,10 @@ impl Refusals {
     }
 
     fn sum_up(&self) {
+        let unknown_paths = self.unknown_paths.swap(0, Ordering::Relaxed);
+        if unknown_paths > 1 {
+            tracing::warn!(requests = unknown_paths - 1, "more requests came to paths that are no webhook's");
+        }
         for ((rejection, application), webhooks) in self.take() {
             let (endpoint, reason) = (rejection.endpoint.as_str(), rejection.reason.as_str());
             let application = application.as_ref().map(ApplicationId::as_str);

@@ -78,7 +78,10 @@ impl Webhooks {
                 Ok(health::livez().await.into_response())
             }
             Some(Place::Livez) => Err(problem::only_get().await),
-            None => Err(problem::no_such_path().await),
+            None => {
+                self.receiver.refusals().note_unknown_path();
+                Err(problem::no_such_path().await)
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::daemon::{PATIENCE, World};
 use crate::support::process::{Process, configure};
+use crate::support::service::Service;
 
 /// More lines than a pipe of 64 KiB and the daemon's buffer hold.
 const LINES: usize = 2_000;
@@ -202,4 +203,22 @@ fn a_command_that_fails_and_cannot_say_so_ends_with_its_code() {
         .stderr(full())
         .status();
     assert_eq!(shown.unwrap().code(), Some(1), "what was asked for could not be written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_url_at_vonage_is_told_of() {
+    let service = Service::new();
+    let process = Process::start(service.directory.path());
+    assert_eq!(process.told(), "READY=1");
+    for path in ["/webhooks/evnt", "/447700900123", "/webhook/event"] {
+        let url = format!("http://127.0.0.1:{}{path}", service.public);
+        assert_eq!(service.http.post(url).body("{}").send().await.unwrap().status(), 404);
+    }
+    process.signal("TERM");
+    assert_eq!(process.told(), "STOPPING=1");
+    assert!(process.ended().success());
+    let log = service.log();
+    assert_eq!(log.matches("a path that is no webhook's").count(), 1, "{log}");
+    assert!(log.contains("more requests came to paths") && log.contains("\"requests\":2"), "{log}");
+    assert!(!log.contains("447700900123"), "{log}");
 }
