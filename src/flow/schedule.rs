@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::clock::CLOCK_STEP;
 use crate::domain::conversation::State;
 use crate::domain::fetch::{
     FetchState, Finding, LONGEST_PAUSE as LONGEST_BACKOFF, LONGEST_SILENCE, Lease, Settlement, Trouble,
@@ -34,16 +33,6 @@ pub(super) struct Circumstances {
     pub(super) silent_for: SignedDuration,
     /// 0 to 1: how much of the longest pause to leave out.
     pub(super) jitter: f64,
-}
-
-impl Circumstances {
-    /// When the run of failures began that this look goes on with. Where the clock was set since, it is what it would
-    /// have said then.
-    fn failing_since(self, before: &FetchState) -> Timestamp {
-        let Some(since) = before.failing_since else { return self.now };
-        let measured = self.now.saturating_sub(self.failing_for).unwrap_or(since);
-        if measured.duration_since(since).abs() < CLOCK_STEP { since } else { measured }
-    }
 }
 
 impl Patience {
@@ -101,14 +90,14 @@ impl Patience {
             Look::NoApplication if is_silent => gave_up(before, Trouble::NoApplication, now),
             // Nothing changes before the configuration does, and that takes a restart.
             Look::NoApplication => {
-                failing(before, Trouble::NoApplication, Some(now + self.give_up_after), circumstances)
+                failing(before, Trouble::NoApplication, Some(now + self.give_up_after), now)
             }
             Look::Refused(_) if is_silent => gave_up(before, Trouble::Refused, now),
             Look::Refused(_) => {
                 // Tried for as long as the call may last: only the operator can mend it.
                 let due_at = Some(now + backoff(before.failures + 1, jitter));
                 // Behind the looks of other applications, whose tokens are good.
-                let next = failing(before, Trouble::Refused, due_at, circumstances);
+                let next = failing(before, Trouble::Refused, due_at, now);
                 FetchState { urgency: Urgency::Poll, ..next }
             }
             Look::Unreachable(Failure::Throttled(pause))
@@ -153,7 +142,7 @@ impl Patience {
         if failing_for >= self.give_up_after {
             return gave_up(before, trouble, now);
         }
-        failing(before, trouble, Some(now + pause), circumstances)
+        failing(before, trouble, Some(now + pause), now)
     }
 }
 
@@ -176,16 +165,12 @@ fn gave_up(before: &FetchState, trouble: Trouble, now: Timestamp) -> FetchState 
     FetchState { gave_up_at: Some(now), trouble: Some(trouble), ..fresh(before) }
 }
 
-fn failing(
-    before: &FetchState,
-    trouble: Trouble,
-    due_at: Option<Timestamp>,
-    circumstances: Circumstances,
-) -> FetchState {
+fn failing(before: &FetchState, trouble: Trouble, due_at: Option<Timestamp>, now: Timestamp) -> FetchState {
     FetchState {
         due_at,
         failures: before.failures + 1,
-        failing_since: Some(circumstances.failing_since(before)),
+        // As the clock said it then, also where it was set since: from that is told how long it has lasted.
+        failing_since: before.failing_since.or(Some(now)),
         trouble: Some(trouble),
         // What was urgent still is.
         urgency: before.urgency,
