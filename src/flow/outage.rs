@@ -48,6 +48,8 @@ struct Noticed {
     silent: HashMap<Host, (Cause, Timestamp)>,
     /// The hosts that have failed one conversation and answered no other since, and since when.
     suspected: HashMap<Host, (ConversationId, Timestamp)>,
+    /// When each host last answered.
+    answered: HashMap<Host, Timestamp>,
     /// What lasts: some host of the application does not answer.
     lasting: HashMap<Of, Outage>,
     /// What is over and not yet in the store, in the order in which it ended.
@@ -75,6 +77,9 @@ impl Outages {
     pub fn observed(&self, host: &Host, cause: Option<Cause>, at: Timestamp) -> Option<News> {
         let mut noticed = self.noticed();
         noticed.suspected.remove(host);
+        if cause.is_none() {
+            noticed.answered.insert(host.clone(), at);
+        }
         let before = noticed.silent.get(host).copied();
         if before.map(|(cause, _)| cause) == cause {
             return None;
@@ -96,6 +101,12 @@ impl Outages {
             Some((_, since)) if cause.is_none() => News::Answers { after: at.duration_since(since) },
             _ => News::Silent,
         })
+    }
+
+    /// Whether `host` has answered since then.
+    #[must_use]
+    pub fn has_answered_since(&self, host: &Host, since: Timestamp) -> bool {
+        self.noticed().answered.get(host).is_some_and(|answered_at| *answered_at > since)
     }
 
     /// From `at` on `host` fails this conversation because of `cause`. Only when it fails another, too, before it answers

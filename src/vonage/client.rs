@@ -131,10 +131,18 @@ impl NoAnswer {
     pub fn is_of_one_conversation(&self) -> bool {
         match self {
             Self::Unreachable(Failure::Unreadable(_)) => true,
-            Self::Unreachable(Failure::Status(status)) => !matches!(status, 502..=504),
+            Self::Unreachable(Failure::Status(_)) => !self.is_of_a_gateway(),
             Self::Unreachable(Failure::Throttled(_) | Failure::Transport(_) | Failure::Token)
             | Self::Refused(_) => false,
         }
+    }
+}
+
+impl NoAnswer {
+    /// Whether a gateway says that it cannot reach the service behind it.
+    #[must_use]
+    pub fn is_of_a_gateway(&self) -> bool {
+        matches!(self, Self::Unreachable(Failure::Status(502..=504)))
     }
 }
 

@@ -6,7 +6,7 @@ use conversationd::simulator::{Action, Call, Members, Pace};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::support::daemon::{TestDaemon, World, standing_still_at};
+use crate::support::daemon::{PATIENCE, TestDaemon, World, standing_still_at};
 
 const START: &str = "2026-03-09T10:15:30Z";
 
@@ -79,4 +79,39 @@ async fn bad_answers_about_more_than_one_conversation_are_a_gap() {
     assert!(daemon.vonage.send(webhook).await.is_accepted());
     daemon.wait_for(talk.conversation.as_str(), |one| one["capture"]["state"] == "captured").await;
     daemon.wait_for_path("/v1/gaps", |list| list["items"][0]["ended_at"].is_string()).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_fails_one_conversation_and_answers_others_is_no_gap() {
+    let (world, clock) = standing_still_at(START);
+    let daemon = world.start().await;
+    let (good, webhook) = talk(1);
+    daemon.vonage.play(&good, Pace::AtOnce).await;
+    assert!(daemon.vonage.send(webhook).await.is_accepted());
+    daemon.wait_for(good.conversation.as_str(), |one| one["capture"]["state"] == "captured").await;
+    let (bad, webhook) = talk(2);
+    let id = bad.conversation.to_string();
+    daemon.vonage.play(&bad, Pace::AtOnce).await;
+    daemon.vonage.serve_document(&format!("/v0.3/conversations/{id}"), 503, "<html>".to_owned());
+    assert!(daemon.vonage.send(webhook).await.is_accepted());
+    daemon.wait_for(&id, |one| one["capture"]["reason"].is_string()).await;
+    // Each time both are asked: the good one is polled, the bad one tried again.
+    for tries in 2..=6 {
+        let told = format!("{tries} tries");
+        let advancing = async {
+            let mut turns = tokio::time::interval(std::time::Duration::from_millis(100));
+            loop {
+                turns.tick().await;
+                daemon.advance(&clock, SignedDuration::from_secs(3));
+                let one = daemon.get(&format!("/v1/conversations/{id}")).await.json();
+                if one["capture"]["reason"].as_str().is_some_and(|reason| reason.ends_with(&told)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, advancing).await.expect("it is tried again");
+    }
+    let gaps = daemon.get("/v1/gaps").await.json();
+    let gaps = gaps["items"].as_array().unwrap();
+    assert!(gaps.len() <= 1 && gaps.iter().all(|gap| !gap["ended_at"].is_null()), "{gaps:?}");
 }

@@ -174,8 +174,14 @@ impl Fetcher {
         };
         let host = Host { application: application.clone(), region: region.clone(), api: Api::Conversations };
         let conversation = &lease.conversation_id;
+        // A gateway that fails one conversation over and over and answers others in between fails that one alone.
+        let since = lease.state.failing_since;
+        let answers_others = since.is_some_and(|since| self.parts.outages.has_answered_since(&host, since));
+        let is_of_one = |failure: &NoAnswer| {
+            failure.is_of_one_conversation() || (failure.is_of_a_gateway() && answers_others)
+        };
         let news = match (outcome, cause) {
-            (Err(failure), Some(cause)) if failure.is_of_one_conversation() => {
+            (Err(failure), Some(cause)) if is_of_one(failure) => {
                 if self.failed_alone.is_first(conversation.clone()) {
                     tracing::warn!(%conversation, %failure, "a fetch failed; retrying with backoff");
                 }
