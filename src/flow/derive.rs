@@ -134,9 +134,7 @@ impl Deriver {
     ) -> Result<Vec<&'a [ConversationId]>, StoreError> {
         let sizes = match self.store.history_bytes(conversations).await {
             // Where even that cannot be read each is read by itself, and found out.
-            Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {
-                vec![PORTION_BYTES; conversations.len()]
-            }
+            Err(error) if error.is_unreadable() => vec![PORTION_BYTES; conversations.len()],
             sizes => sizes?,
         };
         let mut portions = Vec::new();
@@ -180,7 +178,7 @@ impl Deriver {
         conversations: &[ConversationId],
     ) -> Result<(Vec<History>, Vec<ConversationId>), StoreError> {
         match self.store.histories(conversations).await {
-            Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {}
+            Err(error) if error.is_unreadable() => {}
             Ok(histories) => {
                 if !histories.is_empty() {
                     self.stalls.observe(Work::ReadHistories, &Ok(()));
@@ -193,7 +191,7 @@ impl Deriver {
         for conversation in conversations {
             match self.store.histories(std::slice::from_ref(conversation)).await {
                 Ok(readable) => histories.extend(readable),
-                Err(error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                Err(error) if error.is_unreadable() => {
                     self.tell(conversation, &error);
                     unreadable.push(conversation.clone());
                     damage = Some(error).filter(|error| matches!(error, StoreError::Damaged(_))).or(damage);

@@ -88,8 +88,8 @@ impl Heartbeat {
         }
         match pull(&parts, now, latest).await {
             // The fetcher meets the same damage, and says so.
-            Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::Damaged(_)) => {}
-            Err(error) => return Err(error),
+            Err(error) if !error.is_unreadable() => return Err(error),
+            _ => {}
         }
         // At last: a start that fails half way is begun anew, and has to find the predecessor's.
         store.beat(now).await?;

@@ -58,14 +58,13 @@ impl Patience {
             conversation_id: lease.conversation_id.clone(),
             asked: lease.asked,
             finding,
-            state: self.next(lease, look, circumstances),
+            state: self.next(&lease.state, look, circumstances),
             settled_at: circumstances.now,
         }
     }
 
-    fn next(self, lease: &Lease, look: &Look, circumstances: Circumstances) -> FetchState {
+    fn next(self, before: &FetchState, look: &Look, circumstances: Circumstances) -> FetchState {
         let Circumstances { state, now, jitter, .. } = circumstances;
-        let before = &lease.state;
         let is_silent = circumstances.silent_for >= LONGEST_SILENCE;
         // Nothing follows a call that is longer than any.
         let state = if is_silent { State::Ended } else { state };

@@ -86,6 +86,14 @@ pub const PORTION_BYTES: u32 = 1024 * 1024;
 /// thousands.
 pub const PORTION_PARTS: u32 = 8192;
 
+impl StoreError {
+    /// Whether what was asked for cannot be read, which trying again does not mend; something else may be readable.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Damaged(_))
+    }
+}
+
 /// Where a list goes on: behind the conversation with this key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {

@@ -136,9 +136,7 @@ impl NoAnswer {
             | Self::Refused(_) => false,
         }
     }
-}
 
-impl NoAnswer {
     /// Whether a gateway says that it cannot reach the service behind it.
     #[must_use]
     pub fn is_of_a_gateway(&self) -> bool {

@@ -123,7 +123,7 @@ impl Fetcher {
                     self.parts.stalls.observe(Work::Keep, &outcome);
                     break;
                 }
-                Err(ref error @ (StoreError::Corrupt { .. } | StoreError::Damaged(_))) => {
+                Err(ref error) if error.is_unreadable() => {
                     if matches!(error, StoreError::Damaged(_)) {
                         self.parts.stalls.observe(Work::Keep, &outcome);
                     }

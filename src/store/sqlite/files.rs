@@ -187,8 +187,7 @@ async fn synced(copy: PathBuf) -> io::Result<()> {
 
 /// What is at a path itself, and not where a link there leads.
 fn file_id(path: &Path) -> io::Result<FileId> {
-    let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+    Ok(id(&fs::symlink_metadata(path)?))
 }
 
 /// Whether a file at `path` is or would be one of the store's own, under whatever name: writing it would destroy them.
@@ -205,8 +204,11 @@ pub(in crate::store) fn is_one_of(path: &Path, store: &Path) -> bool {
 
 /// What a path leads to.
 fn linked_id(path: &Path) -> io::Result<FileId> {
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+    Ok(id(&fs::metadata(path)?))
+}
+
+fn id(metadata: &fs::Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
 }
 
 /// A path without links in its directory, whether or not there is a file.
